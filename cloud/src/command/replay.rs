@@ -1,0 +1,119 @@
+//! `cloud replay`: again what is stored.
+//!
+//! On a configured database it works on the tables; the running service finds the work by polling. The embedded Postgres
+//! belongs to the service that runs it, so there the service is asked; if none runs, the database is started for this.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::access;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::database;
+use crate::web::api::{self, Replay};
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false, id = "what", args = ["event", "errors", "events", "delivery", "dead"])]
+pub struct ReplayOptions {
+    /// Process this stored event again (its uid).
+    #[arg(long, value_name = "UID")]
+    event: Option<String>,
+    /// Process the events again that carry an error.
+    #[arg(long)]
+    errors: bool,
+    /// Process the events again that were captured in a window (--from, --to).
+    #[arg(long)]
+    events: bool,
+    /// Send this delivery again (its id), dead or delivered.
+    #[arg(long, value_name = "ID")]
+    delivery: Option<Uuid>,
+    /// Send the deliveries again that were given up, all or those of a window (--from, --to).
+    #[arg(long)]
+    dead: bool,
+    /// With --errors: only errors of this part, such as `route ubidots`.
+    #[arg(long, value_name = "PART", requires = "errors")]
+    part: Option<String>,
+    /// With --dead: only deliveries to this destination.
+    #[arg(long, value_name = "NAME", requires = "dead")]
+    destination: Option<String>,
+    /// The start of the window: a time such as 2026-03-01T12:00:00Z, or how long ago, such as 2h.
+    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with_all = ["event", "errors", "delivery"])]
+    from: Option<DateTime<Utc>>,
+    /// The end of the window; without it, now.
+    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with_all = ["event", "errors", "delivery"])]
+    to: Option<DateTime<Utc>>,
+}
+
+#[expect(clippy::print_stdout, reason = "this is the command line")]
+pub async fn replay(mut config: Config, options: ReplayOptions) -> anyhow::Result<ExitCode> {
+    let now = Clock::System.now();
+    let request = request(options, now)?;
+    let count = if config.database.url.is_some() {
+        directly(&config, &request, now).await?
+    } else {
+        access::complete(&mut config)?;
+        match ask_service(&config, &request).await? {
+            Some(count) => count,
+            None => directly(&config, &request, now).await?,
+        }
+    };
+    println!("{count} {} again", if count == 1 { "is due" } else { "are due" });
+    Ok(if count == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The body of `POST /api/v1/replay`, which says it all.
+fn request(options: ReplayOptions, now: DateTime<Utc>) -> anyhow::Result<Value> {
+    let to = options.to.unwrap_or(now);
+    Ok(if let Some(uid) = options.event {
+        json!({ "event": uid })
+    } else if let Some(id) = options.delivery {
+        json!({ "delivery": id })
+    } else if options.errors {
+        json!({ "errors": { "part": options.part } })
+    } else if options.dead {
+        json!({ "dead": { "destination": options.destination, "from": options.from.unwrap_or(DateTime::UNIX_EPOCH), "to": to + TimeDelta::seconds(1) } })
+    } else {
+        let from = options.from.context("--events needs --from, so that not all there ever was is processed again by mistake")?;
+        json!({ "events": { "from": from, "to": to } })
+    })
+}
+
+async fn directly(config: &Config, request: &Value, now: DateTime<Utc>) -> anyhow::Result<u64> {
+    let database = database::open(&config.database).await?;
+    let choice: Replay = serde_json::from_value(request.clone())?;
+    let count = api::again(&database.pool, choice, now).await?;
+    database.close().await?;
+    Ok(count)
+}
+
+/// None if no service answers there.
+async fn ask_service(config: &Config, request: &Value) -> anyhow::Result<Option<u64>> {
+    let url = format!("http://{}/api/v1/replay", config.server.listen);
+    let token = config.access.people_token.as_ref().map_or("", |token| token.expose_secret());
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
+    let sent = client.post(&url).bearer_auth(token).header("content-type", "application/json").body(request.to_string()).send().await;
+    let answer = match sent {
+        Err(error) if error.is_connect() => return Ok(None),
+        other => other.with_context(|| format!("asking the service at {url}"))?,
+    };
+    let status = answer.status();
+    let text = answer.text().await?;
+    anyhow::ensure!(status.is_success(), "the service at {url} answers {status}: {text}");
+    let answer: Value = serde_json::from_str(&text).with_context(|| format!("the service at {url} answers no JSON"))?;
+    answer["replayed"].as_u64().map(Some).context("the service's answer has no `replayed`")
+}
+
+/// A time in RFC 3339, or a duration before now.
+fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+        return Ok(at.to_utc());
+    }
+    let ago = humantime::parse_duration(text).map_err(|_| "write a time such as 2026-03-01T12:00:00Z, or how long ago, such as 2h".to_owned())?;
+    Ok(Clock::System.now() - TimeDelta::from_std(ago).map_err(|error| error.to_string())?)
+}

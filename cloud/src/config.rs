@@ -1,0 +1,377 @@
+//! The configuration: one typed value, complete and checked before anything starts.
+//!
+//! `Config::load` layers the TOML file and the environment (`layer`), reads every key through a `Section` that knows
+//! its full path (`section`), and cross-checks the whole (`check`). All problems are collected, so that one run of
+//! `check-config` shows them all. Values that may be secret are never repeated in a message, and secrets are held in
+//! `SecretString`, which does not print itself.
+//!
+//! Deliberately absent: expressions are kept as text here and compiled by `process::transform`, and nothing here opens
+//! a connection. `deploy/cloud.toml` shows every key; a test holds it to the defaults below.
+
+mod layer; // which file, the environment over it
+mod section; // typed reads from one table, unknown keys
+mod units; // "30s", "256KiB", "4/s", "2 of 3"
+
+mod check; // what no single key can know
+mod destination; // [[destination]]
+mod expression; // JSONata, in place or in a file
+mod flow; // [[route]] and [[rule]]
+mod read; // the single sections and the order of reading
+mod secret; // secrets in place or in a file
+
+mod describe; // the summary that `check-config` prints
+mod scope; // which events a route or rule is about
+#[cfg(test)]
+mod tests;
+mod tutorial; // the route and rule of a file without any
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+pub use scope::Scope;
+pub use tutorial::{TUTORIAL_FILE, TUTORIAL_TRANSFORM, TUTORIAL_VALUE};
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub server: Server,
+    pub database: Database,
+    pub access: Access,
+    pub notehub: Notehub,
+    pub destinations: Vec<Destination>,
+    pub routes: Vec<Route>,
+    pub rules: Vec<Rule>,
+    pub transform: Transform,
+    pub watch: Watch,
+    pub series: Series,
+    pub retention: Retention,
+}
+
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub listen: SocketAddr,
+    pub public_url: Option<Url>,
+    pub body_limit: usize,
+    pub request_timeout: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// `None` means the embedded Postgres in `data_dir`.
+    pub url: Option<SecretString>,
+    pub data_dir: PathBuf,
+    pub max_connections: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct Access {
+    pub notehub_tokens: Vec<SecretString>,
+    pub people_token: Option<SecretString>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Notehub {
+    pub api_url: Url,
+    pub project: Option<String>,
+    pub token: Option<SecretString>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Destination {
+    pub name: String,
+    pub kind: DestinationKind,
+}
+
+#[derive(Debug, Clone)]
+pub enum DestinationKind {
+    Ubidots(Ubidots),
+    Twilio(Twilio),
+    Http(Http),
+}
+
+#[derive(Debug, Clone)]
+pub struct Ubidots {
+    pub base_url: Url,
+    pub token: SecretString,
+    /// `None` is "none": unlimited.
+    pub rate_limit: Option<RateLimit>,
+    pub timeout: Duration,
+    pub allow_private: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Twilio {
+    pub base_url: Url,
+    pub account_sid: String,
+    pub auth_token: SecretString,
+    /// SID and secret of an API key, used in place of the auth token for sending.
+    pub api_key: Option<(String, SecretString)>,
+    pub sender: Sender,
+    pub to: Vec<String>,
+    pub validity: Duration,
+    pub rate_limit: Option<RateLimit>,
+    pub timeout: Duration,
+    pub allow_private: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sender {
+    From(String),
+    MessagingService(String),
+}
+
+#[derive(Clone)]
+pub struct Http {
+    pub url: Url,
+    pub headers: Vec<(String, SecretString)>,
+    /// Standard Webhooks secrets as written, `whsec_` included; the first one is the newest.
+    pub signing_secrets: Vec<SecretString>,
+    pub rate_limit: Option<RateLimit>,
+    pub timeout: Duration,
+    pub allow_private: bool,
+}
+
+/// At most `count` sends in each `per`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    pub count: NonZeroU32,
+    pub per: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct Route {
+    pub name: String,
+    pub files: Vec<String>,
+    pub devices: Vec<String>,
+    pub fleets: Vec<String>,
+    pub products: Vec<String>,
+    /// `None` forwards the event as it came.
+    pub transform: Option<Expression>,
+    pub destination: String,
+    pub enabled: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Rule {
+    pub name: String,
+    pub files: Vec<String>,
+    pub devices: Vec<String>,
+    pub fleets: Vec<String>,
+    pub products: Vec<String>,
+    pub value: Expression,
+    pub fire: Threshold,
+    /// `clear_below` of a rule that fires above, `clear_above` of one that fires below.
+    pub clear: f64,
+    pub hold: Duration,
+    pub clear_hold: Duration,
+    pub count: Count,
+    /// The number assumed when `value` yields nothing, because templated notes leave zeros out.
+    pub missing: Option<f64>,
+    pub severity: Severity,
+    pub notify: Vec<String>,
+    pub message: Option<Expression>,
+    pub cooldown: Duration,
+    /// `None` is "none": never remind.
+    pub repeat: Option<Duration>,
+    pub max_age: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Threshold {
+    Above(f64),
+    Below(f64),
+}
+
+/// `times` of the last `of` values must be beyond the threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    pub times: u32,
+    pub of: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    Critical,
+    Warning,
+    Info,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expression {
+    pub text: String,
+    /// Where it stands, for messages: "route `x`: transform" or a file's path.
+    pub source: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct Transform {
+    pub engine: Engine,
+    pub timeout: Duration,
+    pub output_limit: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    JsonataCore,
+    JsonataRs,
+}
+
+#[derive(Debug, Clone)]
+pub struct Watch {
+    pub silent_after: Duration,
+    pub notify: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Series {
+    /// `None` is every number in `body`, by dotted path.
+    pub transform: Option<Expression>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Retention {
+    pub events: Duration,
+    pub measurements: Duration,
+    pub attempts: Duration,
+    pub frames: Duration,
+}
+
+/// A configuration that passed, where it came from, and what its owner should still know.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub config: Config,
+    pub path: Option<PathBuf>,
+    pub warnings: Vec<String>,
+}
+
+/// Everything wrong with a configuration, in the order of the file's sections.
+#[derive(Debug, Clone, thiserror::Error)]
+pub struct ConfigErrors {
+    pub path: Option<PathBuf>,
+    pub problems: Vec<String>,
+}
+
+impl Config {
+    /// Reads the file named by `explicit`, else by `CLOUD_CONFIG`, else `cloud.toml` if there is one, and lays the
+    /// environment over it.
+    pub fn load(
+        explicit: Option<&Path>,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Loaded, ConfigErrors> {
+        let path = layer::find(explicit, environment);
+        let fail = |problems| ConfigErrors {
+            path: path.clone(),
+            problems,
+        };
+        let text = layer::file_text(path.as_deref()).map_err(|problem| fail(vec![problem]))?;
+        let base = path
+            .as_deref()
+            .and_then(Path::parent)
+            .unwrap_or(Path::new(""));
+        let layers = layer::combine(&text, environment, base).map_err(fail)?;
+        let (config, warnings) = read::config(layers).map_err(fail)?;
+        Ok(Loaded {
+            config,
+            path,
+            warnings,
+        })
+    }
+
+    /// Reads a configuration from text alone, for tests and the demo: no environment, paths relative to the working
+    /// directory.
+    pub fn parse(toml: &str) -> Result<Config, ConfigErrors> {
+        let fail = |problems| ConfigErrors {
+            path: None,
+            problems,
+        };
+        let layers = layer::combine(toml, &BTreeMap::new(), Path::new("")).map_err(fail)?;
+        let (config, _warnings) = read::config(layers).map_err(fail)?;
+        Ok(config)
+    }
+
+    pub fn destination(&self, name: &str) -> Option<&Destination> {
+        self.destinations.iter().find(|one| one.name == name)
+    }
+}
+
+impl DestinationKind {
+    /// The word used for `kind` in the file.
+    pub fn word(&self) -> &'static str {
+        match self {
+            DestinationKind::Ubidots(_) => "ubidots",
+            DestinationKind::Twilio(_) => "twilio",
+            DestinationKind::Http(_) => "http",
+        }
+    }
+}
+
+impl Severity {
+    pub fn word(self) -> &'static str {
+        match self {
+            Severity::Critical => "critical",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+        }
+    }
+}
+
+impl Engine {
+    pub fn word(self) -> &'static str {
+        match self {
+            Engine::JsonataCore => "jsonata-core",
+            Engine::JsonataRs => "jsonata-rs",
+        }
+    }
+}
+
+impl Route {
+    /// The patterns, compiled; keep the answer rather than asking again for each event.
+    pub fn scope(&self) -> Scope {
+        Scope::new(&self.files, &self.devices, &self.fleets, &self.products)
+    }
+}
+
+impl Rule {
+    /// The patterns, compiled; keep the answer rather than asking again for each event.
+    pub fn scope(&self) -> Scope {
+        Scope::new(&self.files, &self.devices, &self.fleets, &self.products)
+    }
+}
+
+/// The path and query of a webhook address are often its secret, so only its origin is printed.
+impl fmt::Debug for Http {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Http")
+            .field("url", &self.url.origin().ascii_serialization())
+            .field("headers", &self.headers)
+            .field("signing_secrets", &self.signing_secrets)
+            .field("rate_limit", &self.rate_limit)
+            .field("timeout", &self.timeout)
+            .field("allow_private", &self.allow_private)
+            .finish()
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => write!(formatter, "the configuration in {}", path.display())?,
+            None => write!(formatter, "the configuration")?,
+        }
+        match self.problems.len() {
+            1 => write!(formatter, " has an error:")?,
+            several => write!(formatter, " has {several} errors:")?,
+        }
+        for problem in &self.problems {
+            write!(formatter, "\n  - {problem}")?;
+        }
+        Ok(())
+    }
+}

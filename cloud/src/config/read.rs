@@ -1,0 +1,205 @@
+//! From the combined layers to the typed value: the single sections, and the order in which everything is read.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::destination::{base_url, optional_base_url};
+use super::layer::Layers;
+use super::section::Section;
+use super::{
+    Access, Config, Database, Engine, Notehub, Retention, Series, Server, Transform, Watch, check,
+    destination, expression, flow, secret, tutorial,
+};
+
+const LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+const NOTEHUB_URL: &str = "https://api.notefile.net";
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Sections of features still to come: checked, so that a file for them stays valid, and said to do nothing.
+const WITHOUT_EFFECT: [&str; 3] = ["watch", "retention", "notehub"];
+
+/// The whole value with its warnings, or everything that is wrong.
+pub(super) fn config(mut layers: Layers) -> Result<(Config, Vec<String>), Vec<String>> {
+    for section in WITHOUT_EFFECT {
+        let mut root_has = layers.table.get(section).into_iter();
+        let given = root_has.any(|value| {
+            value
+                .clone()
+                .into_table()
+                .is_ok_and(|table| !table.is_empty())
+        });
+        if given {
+            layers.warnings.push(format!(
+                "[{section}] is read but has no effect in this version"
+            ));
+        }
+    }
+    let mut root = Section::root(&mut layers);
+    let server = server(root.section("server"));
+    let database = database(root.section("database"));
+    let access = access(root.section("access"));
+    let notehub = notehub(root.section("notehub"));
+    let mut destinations = Vec::new();
+    let mut broken = BTreeSet::new();
+    for (index, table) in root
+        .tables("destination")
+        .unwrap_or_default()
+        .into_iter()
+        .enumerate()
+    {
+        match destination::read(root.entry("destination", index, table)) {
+            (_, Some(destination)) => destinations.push(destination),
+            (name, None) => broken.extend(name),
+        }
+    }
+    let route_tables = root.tables("route");
+    let rule_tables = root.tables("rule");
+    let by_default = route_tables.is_none() && rule_tables.is_none();
+    let mut routes: Vec<_> = (0..)
+        .zip(route_tables.unwrap_or_default())
+        .filter_map(|(index, table)| flow::route(root.entry("route", index, table)))
+        .collect();
+    let mut rules: Vec<_> = (0..)
+        .zip(rule_tables.unwrap_or_default())
+        .filter_map(|(index, table)| flow::rule(root.entry("rule", index, table)))
+        .collect();
+    if by_default {
+        routes.extend(tutorial::route(&destinations));
+        rules.push(tutorial::rule(&destinations));
+    }
+    let config = Config {
+        server,
+        database,
+        access,
+        notehub,
+        destinations,
+        routes,
+        rules,
+        transform: transform(root.section("transform")),
+        watch: watch(root.section("watch")),
+        series: series(root.section("series")),
+        retention: retention(root.section("retention")),
+    };
+    root.close();
+    check::check(&config, &broken, &mut layers.problems, &mut layers.warnings);
+    if layers.problems.is_empty() {
+        Ok((config, layers.warnings))
+    } else {
+        Err(layers.problems)
+    }
+}
+
+fn server(mut section: Section<'_>) -> Server {
+    let listen = section.parsed("listen", "an address and port such as \"127.0.0.1:8080\"", |text| {
+        text.parse().map_err(|_| {
+            "it must be an IP address and a port, such as \"127.0.0.1:8080\" or \"0.0.0.0:8080\"".to_owned()
+        })
+    });
+    let server = Server {
+        listen: listen.unwrap_or(LISTEN),
+        public_url: optional_base_url(&mut section, "public_url"),
+        body_limit: section.size("body_limit", 256 * KIB, KIB, 64 * MIB),
+        request_timeout: section.duration_between(
+            "request_timeout",
+            10 * SECOND,
+            Duration::from_millis(1),
+            600 * SECOND,
+        ),
+    };
+    section.close();
+    server
+}
+
+fn database(mut section: Section<'_>) -> Database {
+    let database = Database {
+        url: section.secret("url", |url| {
+            let known = url.starts_with("postgres://") || url.starts_with("postgresql://");
+            known.then_some(()).ok_or_else(|| {
+                "must start with postgres:// or postgresql:// (DATABASE_URL, if set, is used in its place)".to_owned()
+            })
+        }),
+        data_dir: section.words("data_dir").map_or_else(|| PathBuf::from("data"), PathBuf::from),
+        // One connection listens for wake-ups, so that one alone could do nothing else.
+        max_connections: section.integer("max_connections", 16, 2, 1000),
+    };
+    section.close();
+    database
+}
+
+fn access(mut section: Section<'_>) -> Access {
+    let access = Access {
+        notehub_tokens: section.secrets("notehub_tokens", secret::check_token),
+        people_token: section.secret("people_token", secret::check_token),
+    };
+    section.close();
+    access
+}
+
+fn notehub(mut section: Section<'_>) -> Notehub {
+    let needs_token = section.has("project") && !section.has("token");
+    if needs_token {
+        section.problem("token", "is missing; it goes with `project`");
+    }
+    let notehub = Notehub {
+        api_url: base_url(&mut section, "api_url", NOTEHUB_URL),
+        project: section
+            .text("project")
+            .filter(|project| !project.is_empty()),
+        token: section.secret("token", secret::check_token),
+    };
+    section.close();
+    notehub
+}
+
+fn transform(mut section: Section<'_>) -> Transform {
+    let engines = [Engine::JsonataCore, Engine::JsonataRs].map(|engine| (engine.word(), engine));
+    let transform = Transform {
+        engine: section
+            .choice("engine", &engines)
+            .unwrap_or(Engine::JsonataCore),
+        timeout: section.duration_between(
+            "timeout",
+            Duration::from_millis(500),
+            Duration::from_millis(10),
+            10 * SECOND,
+        ),
+        output_limit: section.size("output_limit", MIB, 64, 64 * MIB),
+    };
+    section.close();
+    transform
+}
+
+fn watch(mut section: Section<'_>) -> Watch {
+    let watch = Watch {
+        silent_after: section.duration("silent_after", 90 * 60 * SECOND, SECOND),
+        notify: section.texts("notify").unwrap_or_default(),
+    };
+    section.close();
+    watch
+}
+
+fn series(mut section: Section<'_>) -> Series {
+    let series = Series {
+        transform: expression::inline(&mut section, "transform", "series"),
+    };
+    section.close();
+    series
+}
+
+fn retention(mut section: Section<'_>) -> Retention {
+    let five_years = Duration::from_secs(5 * 31_557_600);
+    let retention = Retention {
+        events: section.duration("events", 400 * DAY, DAY),
+        measurements: section.duration("measurements", five_years, DAY),
+        attempts: section.duration("attempts", 90 * DAY, DAY),
+        frames: section.duration("frames", 400 * DAY, DAY),
+    };
+    section.close();
+    retention
+}

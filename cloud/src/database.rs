@@ -1,0 +1,114 @@
+//! The database: the one that is configured, or, where none is, a private Postgres that lives and dies with the service.
+//!
+//! Migrations are in the program and run at every start, forward only. Services that start at once wait for each other on
+//! an advisory lock.
+
+#[cfg(feature = "embedded-postgres")]
+pub mod embedded;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::config;
+
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+
+/// The name of the database in the embedded server.
+#[cfg(feature = "embedded-postgres")]
+const EMBEDDED_DATABASE: &str = "thermal_watch";
+
+/// A pool, and the server behind it if that is ours.
+#[derive(Debug)]
+pub struct Database {
+    pub pool: PgPool,
+    #[cfg(feature = "embedded-postgres")]
+    server: Option<embedded::Embedded>,
+}
+
+/// Connects, starting the embedded server if no database is configured, and migrates.
+pub async fn open(config: &config::Database) -> anyhow::Result<Database> {
+    let database = connect(config).await?;
+    MIGRATOR.run(&database.pool).await.context("migrating the database")?;
+    Ok(database)
+}
+
+async fn connect(config: &config::Database) -> anyhow::Result<Database> {
+    if let Some(url) = &config.url {
+        let options: PgConnectOptions = url
+            .expose_secret()
+            .parse()
+            // The parser's own message may repeat the URL, and with it the password.
+            .map_err(|_| anyhow::anyhow!("database.url is no Postgres URL; it looks like postgres://user:password@host:5432/database"))?;
+        let place = format!("{}:{}", options.get_host(), options.get_port());
+        let pool = pool(config, options).await.with_context(|| format!("connecting to the database at {place} (database.url or DATABASE_URL)"))?;
+        return Ok(Database {
+            pool,
+            #[cfg(feature = "embedded-postgres")]
+            server: None,
+        });
+    }
+    embedded(config).await
+}
+
+#[cfg(feature = "embedded-postgres")]
+async fn embedded(config: &config::Database) -> anyhow::Result<Database> {
+    let settings = embedded::Settings {
+        data_dir: config.data_dir.clone(),
+        durable: true,
+        extra: Vec::new(),
+        environment: Vec::new(),
+        max_connections: config.max_connections + 10,
+    };
+    let server = embedded::Embedded::start(&settings, &|progress: &str| tracing::info!("{progress}")).await.context("starting the embedded Postgres")?;
+    let administration = PgPoolOptions::new().max_connections(1).connect_with(server.options("postgres")).await?;
+    let exists = sqlx::query_scalar!("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1) AS \"exists!\"", EMBEDDED_DATABASE)
+        .fetch_one(&administration)
+        .await?;
+    if !exists {
+        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {EMBEDDED_DATABASE}"))).execute(&administration).await?;
+    }
+    administration.close().await;
+    let pool = pool(config, server.options(EMBEDDED_DATABASE)).await?;
+    tracing::info!(psql = format!("psql '{}'", server.url(EMBEDDED_DATABASE)), "embedded Postgres runs");
+    Ok(Database { pool, server: Some(server) })
+}
+
+#[cfg(not(feature = "embedded-postgres"))]
+async fn embedded(_: &config::Database) -> anyhow::Result<Database> {
+    anyhow::bail!("no database: set DATABASE_URL or database.url (this program was built without the embedded Postgres)")
+}
+
+async fn pool(config: &config::Database, options: PgConnectOptions) -> sqlx::Result<PgPool> {
+    PgPoolOptions::new()
+        .max_connections(config.max_connections)
+        .acquire_timeout(Duration::from_secs(5))
+        // A ping before every use would cost up to a quarter of the throughput; a dead connection shows itself on use.
+        .test_before_acquire(false)
+        .connect_with(options)
+        .await
+}
+
+impl Database {
+    /// Closes the connections, and stops the server if it is ours.
+    pub async fn close(self) -> anyhow::Result<()> {
+        self.pool.close().await;
+        #[cfg(feature = "embedded-postgres")]
+        if let Some(server) = self.server {
+            server.stop().await?;
+        }
+        Ok(())
+    }
+
+    /// Resolves if the embedded server ends by itself; never for a configured database, which may come back.
+    pub async fn lost(&self) {
+        #[cfg(feature = "embedded-postgres")]
+        if let Some(server) = &self.server {
+            return server.exited().await;
+        }
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,313 @@
+//! `cloud demo`: a recorded day against a running service, with local stand-ins for Ubidots and Twilio.
+//!
+//! Needs no configuration, no account and no network. Everything between the request and the stand-ins is the real
+//! service: the day's events are posted over HTTP, stored in a Postgres of the demo's own, processed and delivered.
+//! The demo prints each event's journey and checks the sums at the end, so that it is a test as well as a show: when
+//! something is not what it should be it says what, and ends with a failure.
+//!
+//! `day` and `note` make the events, `replay` posts them and follows each, `facts` reads what came of them, `report`
+//! and `curve` say it. `ubidots`, `twilio` and what they share are also what the tests send to.
+
+/// The recorded day and what it must come to.
+pub mod day;
+/// How the day's station writes notes, and how Notehub wraps them.
+mod note;
+
+/// What both stand-ins share.
+pub mod stand_in;
+/// Plays Ubidots.
+pub mod ubidots;
+
+/// Plays Twilio.
+pub mod twilio;
+
+/// How many SMS segments a text takes.
+pub mod segments;
+
+/// Posts the events and follows each to its end.
+mod replay;
+
+/// What came of the events, from the database.
+mod facts;
+
+/// What the demo says and concludes.
+pub mod report;
+
+/// Scores over time, drawn.
+pub mod curve;
+/// Colour, where it is wanted.
+pub mod ink;
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::receive::auth::kept_or_made;
+use day::Day;
+use ink::{Ink, Tone};
+use report::Totals;
+use twilio::TwilioStandIn;
+use ubidots::UbidotsStandIn;
+
+/// The score above which the default rule fires.
+pub const THRESHOLD: f64 = 0.7;
+
+const ACCOUNT_SID: &str = "AC00000000000000000000000000000000";
+const FROM: &str = "+15005550006";
+const TO: &str = "+14155550123";
+
+/// How to run the demo.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DemoOptions {
+    /// Where to serve; port 0 takes any free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Use this empty Postgres database instead of an embedded one.
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// Wait this long between two events, to watch the day go by.
+    #[arg(long, default_value = "0ms", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub pace: Duration,
+    /// Stop after the summary instead of going on to serve.
+    #[arg(long)]
+    pub exit: bool,
+    /// Print one line `ready http://ADDRESS` once the service answers.
+    #[arg(long)]
+    pub print_ready: bool,
+}
+
+/// Runs the demo until Ctrl-C, or to its end with `--exit`; fails when the day does not come to what it must.
+pub async fn demo(options: DemoOptions) -> anyhow::Result<ExitCode> {
+    let ink = Ink::of_stdout();
+    let folder = TemporaryFolder::new();
+    say("starting Postgres, the service, and stand-ins for Ubidots and Twilio ...\n")?;
+    let stage = Stage::set(&options, folder.path()).await?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("listening on {} (--listen)", options.listen))?;
+    let address = listener.local_addr()?;
+    let started = crate::start(stage.config.clone()).await?;
+    let pool = started.app().pool.clone();
+    let stop = CancellationToken::new();
+    let mut service = tokio::spawn(started.run(listener, stop.clone().cancelled_owned()));
+
+    let interrupted = interrupt()?;
+    tokio::pin!(interrupted);
+    let shown = tokio::select! {
+        shown = show(&stage, &pool, address, &options, ink) => shown,
+        () = &mut interrupted => Ok(ExitCode::SUCCESS),
+        ended = &mut service => {
+            ended.context("the service broke down")??;
+            anyhow::bail!("the service stopped before the day was over");
+        }
+    };
+    if matches!(shown, Ok(code) if code == ExitCode::SUCCESS) && !options.exit {
+        say(&stage.where_to_look(address, ink))?;
+        tokio::select! {
+            () = interrupted => {}
+            ended = &mut service => return Ok(ended.context("the service broke down")?.map(|()| ExitCode::SUCCESS)?),
+        }
+    }
+    stop.cancel();
+    service.await.context("the service broke down")??;
+    stage.ubidots.stop().await;
+    stage.twilio.stop().await;
+    shown
+}
+
+/// The day from its first event to the verdict.
+async fn show(
+    stage: &Stage,
+    pool: &PgPool,
+    address: SocketAddr,
+    options: &DemoOptions,
+    ink: Ink,
+) -> anyhow::Result<ExitCode> {
+    let client = local_client()?;
+    replay::wait_until_ready(&client, address).await?;
+    if options.print_ready {
+        say(&format!("ready http://{address}\n"))?;
+    }
+    // Notehub received the last note some seconds after it was captured, and that is not in the future.
+    let day = Day::recorded(Clock::System.now() - TimeDelta::seconds(10));
+    say(&opening(&day, address, ink))?;
+    let token = &stage.config.access.notehub_tokens[0];
+    let replay = replay::Replay {
+        client,
+        url: format!("http://{address}/notehub"),
+        token: token.expose_secret().to_owned(),
+        pool: pool.clone(),
+        pace: options.pace,
+        ink,
+    };
+    let answers = replay.run(&day).await?;
+    let totals = facts::totals(pool, &day, &answers, &stage.ubidots, &stage.twilio).await?;
+    say(&closing(stage, &day, &totals, ink))?;
+    let problems = report::problems(&totals, &day.expected());
+    if problems.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    say(&format!("\n{}\n", ink.paint(Tone::Bad, "The day did not come to what it must:")))?;
+    for problem in problems {
+        say(&format!("  - {problem}\n"))?;
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+/// What comes before the events.
+fn opening(day: &Day, address: SocketAddr, ink: Ink) -> String {
+    let heading = ink.paint(Tone::Strong, "A recorded day of one station, posted as Notehub posts it");
+    let count = day.events.len();
+    format!("\n{heading}\n{count} events to POST http://{address}/notehub; times are UTC\n\n")
+}
+
+/// What comes after them: to look at first, to read second.
+fn closing(stage: &Stage, day: &Day, totals: &Totals, ink: Ink) -> String {
+    let heading = |text: &str| format!("\n{}\n", ink.paint(Tone::Strong, text));
+    let curve = day.curve();
+    let last_hours = &curve[curve.len().saturating_sub(36)..];
+    let mut text = heading("Anomaly score over the day, and in its last three hours");
+    text.push_str(&format!("  {}\n\n", curve::sparkline(&curve, 72, THRESHOLD, ink)));
+    text.push_str(&curve::chart(last_hours, last_hours.len(), 10, THRESHOLD, ink));
+
+    text.push_str(&heading("What Ubidots got for the tutorial's event"));
+    for post in facts::of_tutorial(&stage.ubidots) {
+        let path = format!("POST /api/v1.6/devices/{}/", post.device_label);
+        text.push_str(&format!("  {}\n  {}\n", ink.paint(Tone::Dim, &path), post.raw));
+    }
+
+    text.push_str(&heading("What the phone got"));
+    for message in stage.twilio.messages() {
+        let about = (&message.to, &message.body, message.segments);
+        text.push_str(&report::text_message(about.0, about.1, about.2, ink));
+    }
+
+    text.push_str(&heading("What the day came to"));
+    text.push_str(&report::summary(totals, &day.expected(), ink));
+    text
+}
+
+/// Everything around the service.
+struct Stage {
+    ubidots: UbidotsStandIn,
+    twilio: TwilioStandIn,
+    config: Config,
+}
+
+impl Stage {
+    async fn set(options: &DemoOptions, folder: &Path) -> anyhow::Result<Self> {
+        let secret = || Uuid::now_v7().simple().to_string();
+        let (ubidots_token, auth_token) = (format!("BBUS-{}", secret()), secret());
+        let ubidots = UbidotsStandIn::start(&ubidots_token).await?;
+        let twilio = TwilioStandIn::start(ACCOUNT_SID, &auth_token).await?;
+        // The route and the rule are the defaults, those of the tutorial. The stand-in takes more than Ubidots' four
+        // requests a second, or the day would last a minute and a half.
+        let toml = format!(
+            r#"
+            [[destination]]
+            name = "ubidots"
+            kind = "ubidots"
+            base_url = "{ubidots_url}"
+            token = "{ubidots_token}"
+            rate_limit = "none"
+
+            [[destination]]
+            name = "twilio"
+            kind = "twilio"
+            base_url = "{twilio_url}"
+            account_sid = "{ACCOUNT_SID}"
+            auth_token = "{auth_token}"
+            from = "{FROM}"
+            to = ["{TO}"]
+            "#,
+            ubidots_url = ubidots.url(),
+            twilio_url = twilio.url(),
+        );
+        let mut config = Config::parse(&toml).context("the demo's configuration")?;
+        config.server.listen = options.listen;
+        config.database.data_dir = folder.to_owned();
+        config.database.url = options.database_url.clone().map(SecretString::from);
+        std::fs::create_dir_all(folder).context("the demo's folder")?;
+        config.access.notehub_tokens = vec![kept_or_made(folder, "notehub-token")?.0];
+        config.access.people_token = Some(kept_or_made(folder, "people-token")?.0);
+        Ok(Self {
+            ubidots,
+            twilio,
+            config,
+        })
+    }
+
+    fn where_to_look(&self, address: SocketAddr, ink: Ink) -> String {
+        let people = self.config.access.people_token.as_ref();
+        let people = people.map_or("", |token| token.expose_secret());
+        let heading = ink.paint(Tone::Strong, "Look around; Ctrl-C ends it");
+        format!(
+            "\n{heading}\n  http://{address}/\n  curl -H 'Authorization: Bearer {people}' http://{address}/api/v1/incidents\n"
+        )
+    }
+}
+
+/// A folder that is gone when the demo is.
+struct TemporaryFolder(PathBuf);
+
+impl TemporaryFolder {
+    fn new() -> Self {
+        let name = format!("thermal-watch-demo-{}", Uuid::now_v7().simple());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        // What cannot be removed is only a leftover in the system's temporary folder.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// An HTTP client for talking to this machine: no proxy stands between.
+pub fn local_client() -> anyhow::Result<reqwest::Client> {
+    // Fails when a provider is installed already, which is just as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(30))
+        .build()
+        .context("the HTTP client of the demo")
+}
+
+/// Ctrl-C, or a polite request to end.
+fn interrupt() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Standard output, at once: a reader behind a pipe sees each line as it comes.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .context("writing to standard output")
+}

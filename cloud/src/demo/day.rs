@@ -1,0 +1,470 @@
+//! A recorded day of one station, as Notehub would have routed it.
+//!
+//! Made by code from `now` and a fixed seed, so every run shows the same day, and fresh enough that a late note's
+//! age limit does not hide it. The station watches a boiler room every five minutes. In the last hours a hot spot
+//! grows; within the last forty minutes its score passes the alarm threshold once and falls back.
+//! Around that sits what real life does to events: the same event sent again, events overtaken by later ones, a
+//! note without a time, numbers as text, a note that arrives twice under two notefiles, and Notehub's own events.
+//! What all of it must come to is computed here as well, so that the demo can check itself.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::{Map, Value, json};
+
+use super::note::{self, DEVICE, Note};
+
+/// The event of the tutorial this service grew from, byte for byte.
+pub const TUTORIAL_EVENT: &str = r#"{"event":"5ffa7e24-c559-40a0-8228-46ff8426b387","session":"9afdece2-9fd2-48ff-8e7d-5e66ce118b3c","best_id":"dev:864475","device":"dev:864475","product":"product:com.blues.xxx:xxx","received":1644340365.888508,"routed":1644340370,"req":"note.add","when":1644340339,"file":"thermal.qo","body":{"anomaly":0.0,"cold":0.99850000000000019,"hot":0.0,"warm":0.0015},"best_location_type":"tower","best_lat":43.073787499999995,"best_lon":-89.44367187499999,"best_location":"Shorewood Hills WI","best_country":"US","best_timezone":"America/Chicago","tower_when":1644340365,"tower_lat":43.073787499999995,"tower_lon":-89.44367187499999,"tower_country":"US","tower_location":"Shorewood Hills WI","tower_timezone":"America/Chicago","tower_id":"310,410,17169,77315601"}"#;
+
+/// The body Ubidots must get for it.
+pub const TUTORIAL_POST: &str = r#"{"cold":{"value":0.9985000000000002,"timestamp":1644340339000},"warm":{"value":0.0015,"timestamp":1644340339000},"hot":{"value":0,"timestamp":1644340339000},"anomaly":{"value":0,"timestamp":1644340339000}}"#;
+
+/// Ubidots' label for the tutorial's device.
+pub const TUTORIAL_LABEL: &str = "dev-864475";
+
+/// Notes of 24 hours at one every five minutes, both ends included.
+const NOTES: usize = 289;
+
+/// Anomaly scores (in ten-thousandths) of the last notes, oldest first. Exactly 0.7 does not fire, 0.7845 does;
+/// 0.6638 is below the threshold but not clear; 0.4387 clears.
+const EXCURSION: [u32; 11] = [
+    5588, 6312, 7000, 7845, 6638, 9034, 8127, 7216, 6021, 4387, 2134,
+];
+
+/// Before the excursion the hot spot grows for this many notes.
+const GROWTH: usize = 30;
+
+/// One event as posted, with what a reader should know about it.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    pub uid: String,
+    pub device: String,
+    pub file: String,
+    /// When it was captured, or received where the capture time is missing.
+    pub at: DateTime<Utc>,
+    pub anomaly: Option<f64>,
+    pub kind: Kind,
+    /// The request body, as Notehub writes it.
+    pub text: String,
+}
+
+/// Why an event is in the day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Tutorial,
+    Session,
+    Health,
+    Reading,
+    NotAbove,
+    Fires,
+    Dips,
+    Clears,
+    AlertFirst,
+    AlertAfter,
+    Late,
+    TextNumbers,
+    NoTime,
+    Retried,
+    UploadedTwice,
+}
+
+impl Kind {
+    /// A few words for the demo's output; an ordinary reading needs none.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Tutorial => "the tutorial's event of 2022: too old for an alarm",
+            Self::Session => "Notehub's own: a session began",
+            Self::Health => "the station's health",
+            Self::Reading => "",
+            Self::NotAbove => "exactly 0.7 is not above it",
+            Self::Fires => "the same moment as its alert.qo twin: one incident",
+            Self::Dips => "late, and under 0.7 but not under 0.5: still firing",
+            Self::Clears => "below 0.5: all clear",
+            Self::AlertFirst => "sent at once, before its thermal.qo twin",
+            Self::AlertAfter => "overtaken by its thermal.qo twin",
+            Self::Late => "overtaken by three later notes",
+            Self::TextNumbers => "numbers as text",
+            Self::NoTime => "no capture time: the time of receipt counts",
+            Self::Retried => "sent again by Notehub",
+            Self::UploadedTwice => "uploaded twice by an interrupted sync",
+        }
+    }
+
+    fn is_repeat(self) -> bool {
+        matches!(self, Self::Retried | Self::UploadedTwice)
+    }
+}
+
+/// The day in the order in which it arrives.
+#[derive(Debug, Clone)]
+pub struct Day {
+    pub events: Vec<Recorded>,
+}
+
+/// What the whole day must come to under the default routes and rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    pub posted: usize,
+    pub stored: usize,
+    pub duplicates: usize,
+    pub measurements: usize,
+    /// Deliveries to Ubidots.
+    pub forwarded: usize,
+    /// Values in those deliveries.
+    pub dots: usize,
+    pub incidents: usize,
+    /// The alarm and the all-clear.
+    pub texts: usize,
+}
+
+impl Day {
+    /// The 24 hours that end at `now`, which is cut to whole seconds as capture times are.
+    pub fn recorded(now: DateTime<Utc>) -> Self {
+        let mut chance = StdRng::seed_from_u64(864_475);
+        let end = now.timestamp();
+        let mut events = vec![tutorial()];
+        events.push(session(end - 86_400 - 20));
+        for index in 0..NOTES {
+            let back = NOTES - 1 - index;
+            let when = end - 300 * i64::try_from(back).expect("a day has few notes");
+            events.extend(moment(index, when, &mut chance));
+            if index == NOTES / 2 {
+                events.push(health(when + 60));
+            }
+        }
+        disturb(&mut events);
+        Self { events }
+    }
+
+    /// The station's anomaly scores over time, each moment once.
+    pub fn curve(&self) -> Vec<(DateTime<Utc>, f64)> {
+        let mut curve: Vec<_> = self
+            .events
+            .iter()
+            .filter(|event| event.device == DEVICE && event.file == note::THERMAL)
+            .filter(|event| !event.kind.is_repeat())
+            .filter_map(|event| Some((event.at, event.anomaly?)))
+            .collect();
+        curve.sort_by_key(|(at, _)| *at);
+        curve
+    }
+
+    pub fn expected(&self) -> Expected {
+        let first_time: Vec<&Recorded> = {
+            let mut seen = BTreeSet::new();
+            let new = |event: &&Recorded| seen.insert(event.uid.clone());
+            self.events.iter().filter(new).collect()
+        };
+        let routed = |event: &&&Recorded| event.file == note::THERMAL;
+        let forwarded = first_time.iter().filter(routed).count();
+        // A twin's values are those of the same moment, so a set counts them once, as the table does.
+        let mut measurements = BTreeSet::new();
+        for event in &first_time {
+            for series in series(&event.text) {
+                measurements.insert((&event.device, series, event.at));
+            }
+        }
+        Expected {
+            posted: self.events.len(),
+            stored: first_time.len(),
+            duplicates: self.events.len() - first_time.len(),
+            measurements: measurements.len(),
+            forwarded,
+            dots: forwarded * note::LABELS.len(),
+            incidents: 1,
+            texts: 2,
+        }
+    }
+}
+
+/// Everything that arrives about one capture, in order of arrival.
+fn moment(index: usize, when: i64, chance: &mut StdRng) -> Vec<Recorded> {
+    let anomaly = anomaly(index, chance);
+    let delay_us = chance.random_range(1_200_000..6_000_000);
+    let from_end = NOTES - 1 - index;
+    let mut note = Note {
+        file: note::THERMAL,
+        when: Some(when),
+        body: note::scores_body(index, NOTES, when, anomaly, chance),
+        delay_us,
+    };
+    let kind = match (index, from_end) {
+        (150, _) => Kind::TextNumbers,
+        (200, _) => Kind::NoTime,
+        (_, 8) => Kind::NotAbove,
+        (_, 7) => Kind::Fires,
+        (_, 6) => Kind::Dips,
+        (_, 1) => Kind::Clears,
+        _ => Kind::Reading,
+    };
+    match kind {
+        Kind::TextNumbers => note.scores_as_text(),
+        Kind::NoTime => note.when = None,
+        _ => {}
+    }
+    let alert = Note {
+        file: note::ALERT,
+        delay_us: delay_us / 2,
+        ..note.clone()
+    };
+    let thermal = recorded(&note, when, kind, anomaly, chance);
+    match from_end {
+        7 => vec![
+            recorded(&alert, when, Kind::AlertFirst, anomaly, chance),
+            thermal,
+        ],
+        5 => vec![
+            thermal,
+            recorded(&alert, when, Kind::AlertAfter, anomaly, chance),
+        ],
+        _ => vec![thermal],
+    }
+}
+
+/// The hot spot's score in ten-thousandths: noise, then growth, then the excursion.
+fn anomaly(index: usize, chance: &mut StdRng) -> u32 {
+    let excursion = NOTES - EXCURSION.len();
+    if let Some(at) = index.checked_sub(excursion) {
+        return EXCURSION[at];
+    }
+    let noise = chance.random_range(20..420);
+    let grown = (index + GROWTH).saturating_sub(excursion);
+    noise + u32::try_from(4800 * grown * grown / (GROWTH * GROWTH)).expect("below ten thousand")
+}
+
+fn recorded(
+    note: &Note,
+    captured: i64,
+    kind: Kind,
+    anomaly: u32,
+    chance: &mut StdRng,
+) -> Recorded {
+    let event = note.event(captured, chance);
+    Recorded {
+        anomaly: Some(f64::from(anomaly) / 1e4),
+        kind,
+        ..from_event(&event)
+    }
+}
+
+/// Arrival as it happens in the field: some events late, some more than once.
+fn disturb(events: &mut Vec<Recorded>) {
+    // Places shift as events are put in, so the places are asked for anew each time.
+    let place = |events: &[Recorded], from_end: usize| {
+        let mut notes = (0..events.len())
+            .filter(|at| events[*at].file == note::THERMAL)
+            .filter(|at| !events[*at].kind.is_repeat());
+        notes.nth_back(from_end).expect("the day has this note")
+    };
+    let late = place(events, 225);
+    events[late].kind = Kind::Late;
+    let event = events.remove(late);
+    events.insert(late + 3, event);
+    // The dip under the threshold arrives after the peak: a retry ran beside it.
+    let dip = place(events, 6);
+    let event = events.remove(dip);
+    events.insert(dip + 1, event);
+
+    let retried = |event: &Recorded| Recorded {
+        kind: Kind::Retried,
+        ..event.clone()
+    };
+    let plain = place(events, 250);
+    events.insert(plain + 1, retried(&events[plain]));
+    let first = place(events, 190);
+    let again: Vec<_> = (0..3).map(|at| uploaded_again(&events[first + at])).collect();
+    events.splice(first + 3..first + 3, again);
+    let alert = events
+        .iter()
+        .position(|event| event.kind == Kind::AlertFirst)
+        .expect("the day has an alert");
+    events.insert(alert + 2, retried(&events[alert]));
+    // The peak comes once more after the all-clear, and must not reopen anything.
+    let peak = place(events, 5);
+    events.push(retried(&events[peak]));
+}
+
+/// The same note in a later session: same uid, since that is made of its content, but another receipt.
+fn uploaded_again(event: &Recorded) -> Recorded {
+    let mut value: Map<String, Value> =
+        serde_json::from_str(&event.text).expect("the day's events are objects");
+    let received = value["received"].as_f64().unwrap_or_default();
+    value.insert("received".to_owned(), json!(received + 31.25));
+    value.insert("session".to_owned(), json!(note::SECOND_SESSION));
+    Recorded {
+        kind: Kind::UploadedTwice,
+        text: Value::Object(value).to_string(),
+        ..event.clone()
+    }
+}
+
+fn tutorial() -> Recorded {
+    let event: Map<String, Value> =
+        serde_json::from_str(TUTORIAL_EVENT).expect("the tutorial's event is an object");
+    Recorded {
+        kind: Kind::Tutorial,
+        anomaly: Some(0.0),
+        text: TUTORIAL_EVENT.to_owned(),
+        ..from_event(&event)
+    }
+}
+
+fn session(when: i64) -> Recorded {
+    Recorded {
+        kind: Kind::Session,
+        ..from_event(&note::session_event(when))
+    }
+}
+
+fn health(when: i64) -> Recorded {
+    Recorded {
+        kind: Kind::Health,
+        ..from_event(&note::health_event(when))
+    }
+}
+
+fn from_event(event: &Map<String, Value>) -> Recorded {
+    let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
+    Recorded {
+        uid: text("event"),
+        device: text("device"),
+        file: text("file"),
+        at: captured_at(event),
+        anomaly: None,
+        kind: Kind::Reading,
+        text: Value::Object(event.clone()).to_string(),
+    }
+}
+
+fn captured_at(event: &Map<String, Value>) -> DateTime<Utc> {
+    if let Some(when) = event.get("when").and_then(Value::as_i64) {
+        return Utc.timestamp_opt(when, 0).single().unwrap_or_default();
+    }
+    let received = event["received"].as_f64().unwrap_or_default();
+    let offset = std::time::Duration::from_secs_f64(received);
+    DateTime::UNIX_EPOCH + TimeDelta::from_std(offset).unwrap_or_default()
+}
+
+/// The dotted paths of every number in an event's body, numbers written as text included.
+fn series(text: &str) -> Vec<String> {
+    fn collect(path: &str, value: &Value, into: &mut Vec<String>) {
+        match value {
+            Value::Number(_) => into.push(path.to_owned()),
+            Value::String(text) if text.parse::<f64>().is_ok() => into.push(path.to_owned()),
+            Value::Object(fields) => {
+                for (key, field) in fields {
+                    let separator = if path.is_empty() { "" } else { "." };
+                    collect(&format!("{path}{separator}{key}"), field, into);
+                }
+            }
+            _ => {}
+        }
+    }
+    let event: Value = serde_json::from_str(text).expect("the day's events are JSON");
+    let mut series = Vec::new();
+    collect("", &event["body"], &mut series);
+    series
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        "2026-03-01T15:20:07.25Z".parse().expect("a time")
+    }
+
+    #[test]
+    fn the_day_depends_on_now_alone() {
+        let texts = |day: Day| -> Vec<String> {
+            let events = day.events.into_iter();
+            events.map(|event| event.text).collect()
+        };
+        assert_eq!(texts(Day::recorded(now())), texts(Day::recorded(now())));
+        let later = Day::recorded(now() + TimeDelta::seconds(1));
+        assert_ne!(texts(Day::recorded(now())), texts(later));
+    }
+
+    #[test]
+    fn uids_repeat_only_where_an_event_is_sent_again() {
+        let mut seen = BTreeSet::new();
+        for event in Day::recorded(now()).events {
+            let new = seen.insert(event.uid.clone());
+            assert_eq!(new, !event.kind.is_repeat(), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn the_day_is_complete_and_its_scores_are_shares() {
+        let day = Day::recorded(now());
+        let curve = day.curve();
+        assert_eq!(curve.len(), NOTES);
+        let end = now().timestamp();
+        assert_eq!(curve[0].0.timestamp(), end - 86_400);
+        assert_eq!(curve[NOTES - 1].0.timestamp(), end);
+        for event in day.events.iter().filter(|event| event.device == DEVICE) {
+            let Some(anomaly) = event.anomaly else { continue };
+            let value: Value = serde_json::from_str(&event.text).expect("JSON");
+            let share = |label: &str| match &value["body"][label] {
+                Value::String(text) => text.parse().expect("a number"),
+                number => number.as_f64().expect("a number"),
+            };
+            let shares: Vec<f64> = note::LABELS.iter().map(|label| share(label)).collect();
+            assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{}", event.text);
+            assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)));
+            assert!((share("anomaly") - anomaly).abs() < 1e-9);
+            let received = value["received"].as_f64().expect("a float");
+            let delay = received - value["body"]["t"].as_f64().expect("a number");
+            assert!((0.5..40.0).contains(&delay), "{}", event.text);
+        }
+    }
+
+    #[test]
+    fn the_score_passes_the_threshold_in_one_excursion() {
+        let curve = Day::recorded(now()).curve();
+        let mut firing = false;
+        let mut opened = Vec::new();
+        for (at, anomaly) in &curve {
+            if !firing && *anomaly > 0.7 {
+                firing = true;
+                opened.push(*at);
+            } else if firing && *anomaly < 0.5 {
+                firing = false;
+            }
+        }
+        assert!(!firing, "the day ends quietly");
+        assert_eq!(opened.len(), 1);
+        assert!(now() - opened[0] < TimeDelta::minutes(40));
+        assert!(curve.iter().any(|(_, anomaly)| (*anomaly - 0.7).abs() < 1e-9));
+    }
+
+    #[test]
+    fn the_day_holds_what_real_life_does_to_events() {
+        let day = Day::recorded(now());
+        let of = |kind: Kind| -> Vec<&Recorded> {
+            day.events.iter().filter(|event| event.kind == kind).collect()
+        };
+        assert_eq!(of(Kind::Tutorial)[0].text, TUTORIAL_EVENT);
+        assert!(of(Kind::TextNumbers)[0].text.contains(r#""anomaly":"0."#));
+        assert!(!of(Kind::NoTime)[0].text.contains(r#""when":"#));
+        assert_eq!(of(Kind::Session)[0].file, "_session.qo");
+        assert_eq!(of(Kind::Health)[0].file, "health.qo");
+        assert_eq!(of(Kind::Retried).len(), 3);
+        assert_eq!(of(Kind::UploadedTwice).len(), 3);
+        let place = |kind: Kind| {
+            let found = day.events.iter().position(|event| event.kind == kind);
+            found.expect("in the day")
+        };
+        assert!(place(Kind::AlertFirst) < place(Kind::Fires));
+        let at = |place: usize| day.events[place].at;
+        assert!(at(place(Kind::Late)) < at(place(Kind::Late) - 3));
+        assert!(at(place(Kind::Dips)) < at(place(Kind::Dips) - 1));
+        let expected = day.expected();
+        assert_eq!(expected.posted, NOTES + 2 + 1 + 2 + 6);
+        assert_eq!(expected.duplicates, 6);
+        assert_eq!(expected.forwarded, NOTES + 1);
+    }
+}

@@ -1,0 +1,186 @@
+//! `cloud`: takes events from Notehub and never loses one.
+//!
+//! The way of an event, which is also the order in which to read: `receive` stores it and answers, `process` makes
+//! measurements, deliveries and incidents of it, `deliver` brings the deliveries to their destinations. Between each two
+//! stands a table, so a crash anywhere is only a delay. `watch` does what time alone brings about.
+
+/// One typed, validated value from file and environment.
+pub mod config;
+/// What a caller is told when a request fails.
+pub mod error;
+/// The one place that reads the time.
+pub mod clock;
+/// Stage one: `POST /notehub`, stored before it is answered.
+pub mod receive;
+/// Stage two: from events to measurements, deliveries and incidents.
+pub mod process;
+/// Stage three: from due deliveries to a destination's answer.
+pub mod deliver;
+/// Reminders, held-back notices, lost claims.
+pub mod watch;
+/// The routes, and the API for people and scripts.
+pub mod web;
+/// Logs and metrics.
+pub mod observe;
+/// The configured Postgres, or the embedded one.
+pub mod database;
+/// A recorded day, replayed against the real service with local stand-ins.
+pub mod demo;
+/// The command line.
+pub mod command;
+
+use std::future::Future;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use clock::Clock;
+use config::Config;
+use deliver::Lane;
+use process::Processor;
+use process::plan::{self, Plan};
+use process::transform::Transforms;
+use receive::auth::Tokens;
+use receive::store::Intake;
+use watch::Watch;
+
+/// How many batches are processed side by side.
+const PROCESSORS: usize = 2;
+/// Polling is the truth; a wake-up only makes it sooner.
+const POLL: Duration = Duration::from_secs(1);
+
+/// What a request handler needs.
+#[derive(Debug, Clone)]
+pub struct App(Arc<AppParts>);
+
+#[derive(Debug)]
+pub struct AppParts {
+    pub config: Config,
+    pub pool: PgPool,
+    pub clock: Clock,
+    pub intake: Intake,
+    pub notehub_tokens: Tokens,
+    pub people_tokens: Tokens,
+    pub processor: Processor,
+    pub lanes: Vec<Lane>,
+    pub wake_process: Arc<Notify>,
+}
+
+impl Deref for App {
+    type Target = AppParts;
+    fn deref(&self) -> &AppParts {
+        &self.0
+    }
+}
+
+/// The service with all its parts made and none of its loops running: a test turns them by hand.
+#[derive(Debug)]
+pub struct Service {
+    pub app: App,
+    pub watch: Watch,
+    /// The writers of `receive`, which stop after the last request.
+    intake: (TaskTracker, CancellationToken),
+}
+
+impl Service {
+    /// Needs a migrated database, and tokens in the configuration.
+    pub fn new(config: Config, pool: PgPool, clock: Clock) -> anyhow::Result<Self> {
+        let transforms = Transforms::new(&config.transform, plan::worker_exe()?);
+        let plan = Arc::new(Plan::compile(&config, &transforms).map_err(|bad| {
+            let lines: Vec<_> = bad.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!("expressions that do not compile:\n{}", lines.join("\n"))
+        })?);
+        let lanes = config.destinations.iter().map(|destination| Lane::new(destination, &pool, &clock)).collect::<anyhow::Result<Vec<_>>>()?;
+        let wake_process = Arc::new(Notify::new());
+        let intake = (TaskTracker::new(), CancellationToken::new());
+        let app = App(Arc::new(AppParts {
+            intake: Intake::start(&pool, &clock, &wake_process, &intake.0, &intake.1),
+            notehub_tokens: Tokens::new(&config.access.notehub_tokens),
+            people_tokens: Tokens::new(&config.access.people_token),
+            processor: Processor { pool: pool.clone(), plan: plan.clone(), transforms: transforms.clone() },
+            lanes,
+            wake_process,
+            config,
+            pool: pool.clone(),
+            clock,
+        }));
+        Ok(Self { app, watch: Watch { pool, plan, transforms }, intake })
+    }
+
+    /// Serves until `shutdown` resolves; then answers what is in flight, finishes what is being sent, and returns.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        for _ in 0..PROCESSORS {
+            tasks.spawn(run_process(self.app.clone(), stop.clone()));
+        }
+        for lane in &self.app.lanes {
+            lane.start(&tasks, &stop);
+        }
+        tasks.spawn(watch::run(self.watch, self.app.lanes.clone(), self.app.clock.clone(), stop.clone()));
+
+        let served = web::serve(web::router(self.app.clone()), listener, shutdown).await;
+        tracing::info!("stopping: requests are answered, what is being sent is finished");
+        stop.cancel();
+        self.intake.1.cancel();
+        tasks.close();
+        self.intake.0.close();
+        self.intake.0.wait().await;
+        tasks.wait().await;
+        served.context("serving HTTP")
+    }
+}
+
+async fn run_process(app: App, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match app.processor.tick(app.clock.now()).await {
+            Ok(0) => tokio::select! {
+                () = app.wake_process.notified() => {}
+                () = tokio::time::sleep(POLL) => {}
+                () = stop.cancelled() => {}
+            },
+            Ok(_) => app.lanes.iter().for_each(Lane::wake),
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "events not processed; they stay in the queue");
+                tokio::select! { () = tokio::time::sleep(POLL) => {}, () = stop.cancelled() => {} }
+            }
+        }
+    }
+}
+
+/// A service on its database, ready to run.
+#[derive(Debug)]
+pub struct Started {
+    database: database::Database,
+    service: Service,
+}
+
+/// Opens the database, migrates it, and makes the service.
+pub async fn start(config: Config) -> anyhow::Result<Started> {
+    let database = database::open(&config.database).await?;
+    let service = Service::new(config, database.pool.clone(), Clock::System)?;
+    Ok(Started { database, service })
+}
+
+impl Started {
+    pub fn app(&self) -> &App {
+        &self.service.app
+    }
+
+    /// Serves on an already bound listener until `shutdown` resolves, and closes the database.
+    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+        let Self { database, service } = self;
+        let served = tokio::select! {
+            served = service.serve(listener, shutdown) => served,
+            () = database.lost() => Err(anyhow::anyhow!("the embedded Postgres ended by itself; its log is in the data directory")),
+        };
+        database.close().await.context("closing the database")?;
+        served
+    }
+}

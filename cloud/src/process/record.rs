@@ -1,0 +1,241 @@
+//! Takes events off the queue, and writes what they measured.
+//!
+//! Owns `measurements`, `devices`, `processed_events`, `event_errors` and, with `receive`, `pending_events`.
+//! Every insert is idempotent: an event that is processed again writes nothing twice.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{PgConnection, PgPool};
+
+use super::{Effects, Taken};
+use crate::receive::event::number;
+
+/// How many shards one transaction may hold, of the 16 there are: enough for full batches, and some left for others.
+const SHARDS_AT_ONCE: i64 = 8;
+
+/// Takes the oldest pending events of some shards that nobody holds, in order of capture, and holds those shards until the
+/// transaction ends.
+pub async fn take(connection: &mut PgConnection, most: i64) -> sqlx::Result<Vec<Taken>> {
+    let shards = sqlx::query_scalar!(
+        r#"SELECT shard FROM process_shards AS s
+            WHERE EXISTS (SELECT FROM pending_events AS p WHERE p.shard = s.shard)
+            ORDER BY random() LIMIT $1 FOR UPDATE SKIP LOCKED"#,
+        SHARDS_AT_ONCE.min(most),
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    if shards.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query!(
+        r#"WITH batch AS (
+               SELECT p.shard, p.captured_at, p.uid, p.again
+                 FROM unnest($1::smallint[]) AS s (shard)
+                CROSS JOIN LATERAL (
+                      SELECT * FROM pending_events AS q WHERE q.shard = s.shard ORDER BY q.captured_at, q.uid LIMIT $2) AS p
+           ), taken AS (
+               DELETE FROM pending_events AS p USING batch AS b
+                WHERE p.shard = b.shard AND p.captured_at = b.captured_at AND p.uid = b.uid
+           )
+           SELECT e.uid, e.device, e.file, e.captured_at, e.received_at, e.stored_at, b.again AS "again!", e.raw::text AS "raw!"
+             FROM batch AS b JOIN received_events AS e USING (uid)
+            ORDER BY e.captured_at, e.uid"#,
+        &shards,
+        (most / i64::try_from(shards.len()).unwrap_or(1)).max(1),
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Taken {
+            // What Postgres keeps as jsonb can nest deeper than our reader goes only if it did not come through `receive`.
+            value: serde_json::from_str(&row.raw).unwrap_or(Value::Null),
+            uid: row.uid,
+            device: row.device,
+            file: row.file,
+            captured_at: row.captured_at,
+            received_at: row.received_at,
+            stored_at: row.stored_at,
+            again: row.again,
+            raw: row.raw,
+        })
+        .collect())
+}
+
+pub async fn write(connection: &mut PgConnection, events: &[Taken], effects: &Effects, now: DateTime<Utc>) -> anyhow::Result<()> {
+    measurements(connection, events, effects).await.context("writing measurements")?;
+    devices(connection, events).await.context("writing devices")?;
+    errors(connection, events, effects, now).await.context("writing errors of events")?;
+    let uids: Vec<_> = events.iter().map(|event| event.uid.as_str()).collect();
+    processed(connection, &uids, now).await.context("marking events as processed")
+}
+
+async fn measurements(connection: &mut PgConnection, events: &[Taken], effects: &Effects) -> sqlx::Result<()> {
+    if effects.points.is_empty() {
+        return Ok(());
+    }
+    let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (event, point) in &effects.points {
+        let event = &events[*event];
+        columns.0.push(event.device.as_str());
+        columns.1.push(point.series.as_str());
+        columns.2.push(event.captured_at);
+        columns.3.push(point.value);
+        columns.4.push(event.uid.as_str());
+    }
+    sqlx::query!(
+        r#"INSERT INTO measurements (device, series, at, value, event_uid)
+           SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::float8[], $5::text[])
+           ON CONFLICT DO NOTHING"#,
+        &columns.0 as _,
+        &columns.1 as _,
+        &columns.2,
+        &columns.3,
+        &columns.4 as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// What the newest of its events says about a device.
+async fn devices(connection: &mut PgConnection, events: &[Taken]) -> sqlx::Result<()> {
+    let mut newest: BTreeMap<&str, (&Taken, DateTime<Utc>)> = BTreeMap::new();
+    for event in events {
+        newest
+            .entry(&event.device)
+            .and_modify(|(latest, first)| {
+                *first = event.received_at.min(*first);
+                if event.received_at >= latest.received_at {
+                    *latest = event;
+                }
+            })
+            .or_insert((event, event.received_at));
+    }
+    let described: Vec<Value> = newest
+        .into_values()
+        .map(|(event, first_seen)| {
+            serde_json::json!({
+                "uid": event.device, "serial_number": event.text("sn"), "product": event.text("product"), "fleets": event.fleets(),
+                "first_seen": first_seen, "last_seen": event.received_at,
+                "best_lat": event.value.get("best_lat").and_then(number), "best_lon": event.value.get("best_lon").and_then(number),
+                "best_location": event.text("best_location"), "best_timezone": event.text("best_timezone"),
+            })
+        })
+        .collect();
+    sqlx::query!(
+        r#"INSERT INTO devices AS d (uid, serial_number, product, fleets, first_seen, last_seen, best_lat, best_lon, best_location, best_timezone)
+           SELECT uid, serial_number, product, fleets, first_seen, last_seen, best_lat, best_lon, best_location, best_timezone
+             FROM jsonb_to_recordset($1) AS n (uid text, serial_number text, product text, fleets text[], first_seen timestamptz,
+                  last_seen timestamptz, best_lat float8, best_lon float8, best_location text, best_timezone text)
+           ON CONFLICT (uid) DO UPDATE SET
+               first_seen = least(d.first_seen, excluded.first_seen),
+               last_seen = greatest(d.last_seen, excluded.last_seen),
+               -- Old notes that come late say nothing new, and a field that is absent was not cleared.
+               serial_number = CASE WHEN excluded.last_seen >= d.last_seen THEN coalesce(excluded.serial_number, d.serial_number) ELSE d.serial_number END,
+               product = CASE WHEN excluded.last_seen >= d.last_seen THEN coalesce(excluded.product, d.product) ELSE d.product END,
+               fleets = CASE WHEN excluded.last_seen >= d.last_seen AND excluded.fleets <> '{}' THEN excluded.fleets ELSE d.fleets END,
+               best_lat = CASE WHEN excluded.last_seen >= d.last_seen THEN coalesce(excluded.best_lat, d.best_lat) ELSE d.best_lat END,
+               best_lon = CASE WHEN excluded.last_seen >= d.last_seen THEN coalesce(excluded.best_lon, d.best_lon) ELSE d.best_lon END,
+               best_location = CASE WHEN excluded.last_seen >= d.last_seen THEN coalesce(excluded.best_location, d.best_location) ELSE d.best_location END,
+               best_timezone = CASE WHEN excluded.last_seen >= d.last_seen THEN coalesce(excluded.best_timezone, d.best_timezone) ELSE d.best_timezone END"#,
+        Value::Array(described),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn errors(connection: &mut PgConnection, events: &[Taken], effects: &Effects, now: DateTime<Utc>) -> sqlx::Result<()> {
+    let again: Vec<_> = events.iter().filter(|event| event.again).map(|event| event.uid.as_str()).collect();
+    if !again.is_empty() {
+        sqlx::query!("DELETE FROM event_errors WHERE event_uid = ANY ($1)", &again as _).execute(&mut *connection).await?;
+    }
+    for (event, part, error) in &effects.errors {
+        keep_error(connection, &events[*event].uid, part, &error.code, &error.message, error.position, now).await?;
+        metrics::counter!("cloud_process_errors_total", "part" => part.clone()).increment(1);
+    }
+    Ok(())
+}
+
+pub async fn keep_error(
+    connection: &mut PgConnection,
+    event_uid: &str,
+    part: &str,
+    code: &str,
+    message: &str,
+    position: Option<usize>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"INSERT INTO event_errors (event_uid, part, code, message, position, at) VALUES ($1, $2, $3, $4, $5, $6)
+           ON CONFLICT (event_uid, part) DO UPDATE SET code = excluded.code, message = excluded.message, position = excluded.position, at = excluded.at"#,
+        event_uid,
+        part,
+        code.replace('\0', "\u{FFFD}"),
+        message.replace('\0', "\u{FFFD}"),
+        position.and_then(|position| i64::try_from(position).ok()),
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn processed(connection: &mut PgConnection, uids: &[&str], now: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"INSERT INTO processed_events (uid, processed_at) SELECT uid, $2 FROM unnest($1::text[]) AS t (uid)
+           ON CONFLICT (uid) DO UPDATE SET processed_at = excluded.processed_at"#,
+        uids as _,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Marks an event as processed although nothing followed from it, with the reason as its error: the database will not
+/// have its effects.
+pub async fn set_aside(connection: &mut PgConnection, uid: &str, why: &str, now: DateTime<Utc>) -> sqlx::Result<()> {
+    tracing::error!(event.uid = uid, error = why, "event set aside: the database refuses what follows from it");
+    keep_error(connection, uid, "process", "DATABASE", why, None, now).await?;
+    processed(connection, &[uid], now).await
+}
+
+/// Puts stored events back into the queue; what they already led to stays as it is. Returns how many.
+pub async fn replay(pool: &PgPool, choice: &Replay, now: DateTime<Utc>) -> sqlx::Result<u64> {
+    let (uid, window, errors) = match choice {
+        Replay::Event(uid) => (Some(uid.as_str()), (None, None), None),
+        Replay::Window { from, to } => (None, (Some(*from), Some(*to)), None),
+        Replay::Errors { part } => (None, (None, None), Some(part.as_deref().unwrap_or(""))),
+    };
+    let done = sqlx::query!(
+        r#"INSERT INTO pending_events (shard, captured_at, uid, queued_at, again)
+           SELECT shard_of(device), captured_at, uid, $5, true FROM received_events
+            WHERE uid = $1
+               OR captured_at >= $2 AND captured_at < $3
+               OR uid IN (SELECT event_uid FROM event_errors WHERE part = $4 OR $4 = '')
+           ON CONFLICT (shard, captured_at, uid) DO UPDATE SET again = true"#,
+        uid,
+        window.0,
+        window.1,
+        errors,
+        now
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Which stored events to process again.
+#[derive(Debug)]
+pub enum Replay {
+    Event(String),
+    /// By the time they were captured.
+    Window { from: DateTime<Utc>, to: DateTime<Utc> },
+    /// Those that carry an error, of one part (`route ubidots`) or of any.
+    Errors { part: Option<String> },
+}

@@ -1,0 +1,57 @@
+//! The clock's half: what happens because time passes and not because an event came.
+//!
+//! Notices that are due (openings held back by a cooldown, reminders until somebody acknowledges), deliveries whose claim
+//! was never finished, and incidents of rules that are no longer configured.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::deliver::{Lane, outbox};
+use crate::process::incident;
+use crate::process::plan::Plan;
+use crate::process::transform::Transforms;
+
+const PERIOD: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone)]
+pub struct Watch {
+    pub pool: PgPool,
+    pub plan: Arc<Plan>,
+    pub transforms: Transforms,
+}
+
+impl Watch {
+    /// Does what is due, and says whether that made deliveries due.
+    pub async fn tick(&self, now: DateTime<Utc>) -> anyhow::Result<bool> {
+        let reclaimed = outbox::reclaim(&self.pool, now).await?;
+        if reclaimed > 0 {
+            tracing::warn!(deliveries = reclaimed, "claims that were never finished: these deliveries are due again");
+        }
+        let told = incident::notices_due(&self.pool, &self.plan, &self.transforms, now).await?;
+        Ok(reclaimed > 0 || told > 0)
+    }
+}
+
+pub async fn run(watch: Watch, lanes: Vec<Lane>, clock: Clock, stop: CancellationToken) {
+    match incident::forget_removed_rules(&watch.pool, &watch.plan, clock.now()).await {
+        Ok(0) => {}
+        Ok(incidents) => tracing::warn!(incidents, "open incidents ended: their rules are no longer configured"),
+        Err(error) => tracing::error!(error = format!("{error:#}"), "incidents of removed rules not ended"),
+    }
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(PERIOD) => {}
+            () = stop.cancelled() => return,
+        }
+        match watch.tick(clock.now()).await {
+            Ok(false) => {}
+            Ok(true) => lanes.iter().for_each(Lane::wake),
+            Err(error) => tracing::error!(error = format!("{error:#}"), "watch failed"),
+        }
+    }
+}

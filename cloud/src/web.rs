@@ -1,0 +1,70 @@
+//! All routes on one page, grouped by who calls them.
+
+pub mod api;
+pub mod probe;
+
+use std::future::Future;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::App;
+use crate::error::Error;
+use crate::receive::{self, auth};
+
+/// How long answers in flight may take after the signal to stop.
+const GRACE: Duration = Duration::from_secs(8);
+
+pub fn router(app: App) -> Router {
+    // People and scripts, with the people token.
+    let people = Router::new()
+        .route("/api/v1/devices", get(api::devices))
+        .route("/api/v1/events/{uid}", get(api::event))
+        .route("/api/v1/incidents", get(api::incidents))
+        .route("/api/v1/incidents/{id}/acknowledge", post(api::acknowledge))
+        .route("/api/v1/deliveries", get(api::deliveries))
+        .route("/api/v1/replay", post(api::replay))
+        .layer(middleware::from_fn_with_state(app.clone(), people_only));
+    Router::new()
+        // Notehub, with its own token.
+        .route("/notehub", post(receive::notehub))
+        // Probes, with none.
+        .route("/healthz", get(probe::alive))
+        .route("/readyz", get(probe::ready))
+        .route("/metrics", get(probe::metrics))
+        .merge(people)
+        .fallback(async || Error::NotFound("page"))
+        .with_state(app)
+}
+
+async fn people_only(State(app): State<App>, request: Request, next: Next) -> Response {
+    match auth::presented(request.headers(), "x-people-token") {
+        Some(token) if app.people_tokens.accept(token) => next.run(request).await,
+        _ => Error::Unauthorized("send the header `Authorization: Bearer <people token>`").into_response(),
+    }
+}
+
+/// Serves until `shutdown`, then answers what is in flight, for a while.
+pub async fn serve(router: Router, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    let stopping = CancellationToken::new();
+    let announce = stopping.clone();
+    let listener = listener.tap_io(|stream| {
+        // Answers are small and somebody waits for each.
+        stream.set_nodelay(true).ok();
+    });
+    let served = axum::serve(listener, router).with_graceful_shutdown(async move {
+        shutdown.await;
+        announce.cancel();
+    });
+    tokio::select! {
+        served = served.into_future() => served,
+        () = async { stopping.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),
+    }
+}

@@ -1,0 +1,137 @@
+//! The API for people and scripts: what happened to an event, what is open, what waits, and `replay` and acknowledge.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::App;
+use crate::deliver::{Lane, outbox};
+use crate::error::Error;
+use crate::process::{incident, record};
+
+const MOST_ROWS: i64 = 1_000;
+
+type Answer = Result<Json<Value>, Error>;
+
+pub async fn devices(State(app): State<App>) -> Answer {
+    let rows = sqlx::query_scalar!(
+        r#"SELECT coalesce(jsonb_agg(to_jsonb(d) || jsonb_build_object('alerts', (
+                      SELECT coalesce(jsonb_object_agg(a.rule, a.state), '{}') FROM alerts AS a WHERE a.device = d.uid)) ORDER BY d.uid), '[]') AS "rows!"
+             FROM (SELECT * FROM devices ORDER BY uid LIMIT $1) AS d"#,
+        MOST_ROWS
+    )
+    .fetch_one(&app.pool)
+    .await?;
+    Ok(Json(json!({ "devices": rows })))
+}
+
+/// An event with all that came of it.
+pub async fn event(State(app): State<App>, Path(uid): Path<String>) -> Answer {
+    let row = sqlx::query_scalar!(
+        r#"SELECT to_jsonb(e) || jsonb_build_object(
+                      'measurements', (SELECT coalesce(jsonb_object_agg(m.series, m.value), '{}') FROM measurements AS m
+                                        WHERE m.device = e.device AND m.at = e.captured_at AND m.event_uid = e.uid),
+                      'deliveries', (SELECT coalesce(jsonb_agg(to_jsonb(d) || jsonb_build_object('tries', (
+                                            SELECT coalesce(jsonb_agg(a ORDER BY a.number), '[]') FROM attempts AS a WHERE a.delivery_id = d.id))), '[]')
+                                       FROM deliveries AS d WHERE d.event_uid = e.uid),
+                      'incidents', (SELECT coalesce(jsonb_agg(i), '[]') FROM incidents AS i WHERE i.event_uid = e.uid)) AS "row!"
+             FROM events AS e WHERE e.uid = $1"#,
+        uid
+    )
+    .fetch_optional(&app.pool)
+    .await?;
+    row.map(Json).ok_or(Error::NotFound("event"))
+}
+
+#[derive(Debug, Deserialize)]
+pub struct WhichIncidents {
+    open: Option<bool>,
+}
+
+pub async fn incidents(State(app): State<App>, Query(which): Query<WhichIncidents>) -> Answer {
+    let rows = sqlx::query_scalar!(
+        r#"SELECT coalesce(jsonb_agg(i ORDER BY i.id DESC), '[]') AS "rows!"
+             FROM (SELECT * FROM incidents WHERE $1::bool IS NULL OR (resolved_at IS NULL) = $1 ORDER BY id DESC LIMIT $2) AS i"#,
+        which.open,
+        MOST_ROWS
+    )
+    .fetch_one(&app.pool)
+    .await?;
+    Ok(Json(json!({ "incidents": rows })))
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Acknowledgement {
+    by: String,
+}
+
+pub async fn acknowledge(State(app): State<App>, Path(id): Path<i64>, Json(acknowledgement): Json<Acknowledgement>) -> Answer {
+    let by = acknowledgement.by.trim();
+    if by.is_empty() || by.chars().count() > 100 || by.contains('\0') {
+        return Err(Error::Unprocessable("`by` is who takes it: a name of 1 to 100 characters".into()));
+    }
+    if incident::acknowledge(&app.pool, id, by, app.clock.now()).await? {
+        tracing::info!(incident.id = id, by, "incident acknowledged");
+        Ok(Json(json!({ "incident": id, "status": "acknowledged" })))
+    } else {
+        Err(Error::NotFound("open incident"))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub struct WhichDeliveries {
+    state: Option<String>,
+    destination: Option<String>,
+}
+
+pub async fn deliveries(State(app): State<App>, Query(which): Query<WhichDeliveries>) -> Answer {
+    let rows = sqlx::query_scalar!(
+        r#"SELECT coalesce(jsonb_agg(d ORDER BY d.created_at DESC), '[]') AS "rows!"
+             FROM (SELECT * FROM deliveries WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR destination = $2)
+                    ORDER BY created_at DESC LIMIT $3) AS d"#,
+        which.state,
+        which.destination,
+        MOST_ROWS
+    )
+    .fetch_one(&app.pool)
+    .await?;
+    Ok(Json(json!({ "deliveries": rows })))
+}
+
+/// What to do again; exactly one of these.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Replay {
+    /// A stored event, by uid: processed again.
+    Event(String),
+    /// The events captured in a window: processed again.
+    Events { from: DateTime<Utc>, to: DateTime<Utc> },
+    /// The events that carry an error, of one part (`route ubidots`) or of any: processed again.
+    Errors { part: Option<String> },
+    /// A delivery, by id: sent again.
+    Delivery(Uuid),
+    /// The deliveries that died in a window: sent again.
+    Dead { destination: Option<String>, from: DateTime<Utc>, to: DateTime<Utc> },
+}
+
+pub async fn replay(State(app): State<App>, Json(choice): Json<Replay>) -> Answer {
+    let count = again(&app.pool, choice, app.clock.now()).await?;
+    app.wake_process.notify_one();
+    app.lanes.iter().for_each(Lane::wake);
+    Ok(Json(json!({ "replayed": count })))
+}
+
+/// Also what `cloud replay` does.
+pub async fn again(pool: &sqlx::PgPool, choice: Replay, now: DateTime<Utc>) -> sqlx::Result<u64> {
+    let events = match choice {
+        Replay::Event(uid) => record::Replay::Event(uid),
+        Replay::Events { from, to } => record::Replay::Window { from, to },
+        Replay::Errors { part } => record::Replay::Errors { part },
+        Replay::Delivery(id) => return outbox::replay(pool, &outbox::Replay::One(id), now).await,
+        Replay::Dead { destination, from, to } => return outbox::replay(pool, &outbox::Replay::Dead { destination, from, to }, now).await,
+    };
+    record::replay(pool, &events, now).await
+}
