@@ -1,22 +1,83 @@
-//! The stand-ins of the demo, over real HTTP: what they accept, what they refuse, and the faults they can play.
+//! The demo as a whole, and its stand-ins over real HTTP: what they accept, what they refuse, the faults they play.
 //!
 //! Other tests lean on these stand-ins to judge what the service sends, so the judges are judged first.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cloud::demo::day::{TUTORIAL_LABEL, TUTORIAL_POST};
-use cloud::demo::local_client;
+use cloud::demo::ink::Ink;
 use cloud::demo::stand_in::{Answer, Fault};
 use cloud::demo::twilio::{TwilioOptions, TwilioStandIn};
 use cloud::demo::ubidots::{UbidotsOptions, UbidotsStandIn};
+use cloud::demo::{DemoOptions, Screen, local_client, play};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Value, json};
+
+use crate::support::database::database;
 
 const SID: &str = "AC00000000000000000000000000000001";
 const TOKEN: &str = "BBUS-demo";
 
+/// What a person would see.
+#[derive(Clone, Default)]
+struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_recorded_day_comes_to_what_it_must() {
+    let database = database().await;
+    let options = DemoOptions {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        database_url: Some(database.url.clone()),
+        pace: Duration::ZERO,
+        exit: true,
+        print_ready: true,
+    };
+    let paper = Paper::default();
+    let mut screen = Screen::new(Box::new(paper.clone()), Ink::Plain);
+    let code = play(&options, &mut screen).await.unwrap();
+    let shown = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(code, ExitCode::SUCCESS, "{shown}");
+    assert!(shown.contains("\nready http://127.0.0.1:"), "{shown}");
+    assert!(shown.contains(TUTORIAL_POST), "{shown}");
+    assert!(!shown.contains('✗'), "{shown}");
+    let texts: Vec<_> = shown
+        .lines()
+        .filter(|line| line.contains("to +14155550123"))
+        .collect();
+    assert_eq!(texts.len(), 2, "{shown}");
+    assert!(
+        texts.iter().all(|about| about.contains("1 segment,")),
+        "{texts:?}"
+    );
+    // A second day in the same database is not what the demo was asked to show, and it says so.
+    let paper = Paper::default();
+    let mut screen = Screen::new(Box::new(paper.clone()), Ink::Plain);
+    let code = play(&options, &mut screen).await.unwrap();
+    let shown = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(code, ExitCode::FAILURE);
+    assert!(
+        shown.contains("The day did not come to what it must:"),
+        "{shown}"
+    );
+}
+
 /// One request to a stand-in for Ubidots, right in every respect until a test changes it.
-struct Write<'a> {
+struct Request<'a> {
     method: reqwest::Method,
     path: &'a str,
     token: Option<&'a str>,
@@ -24,7 +85,7 @@ struct Write<'a> {
     body: &'a str,
 }
 
-impl Write<'_> {
+impl Request<'_> {
     async fn send(self, stand_in: &UbidotsStandIn) -> reqwest::Result<(u16, Value)> {
         let url = stand_in.url().join(self.path).expect("a path");
         let mut request = local_client()
@@ -45,8 +106,8 @@ async fn read(response: reqwest::Response) -> reqwest::Result<(u16, Value)> {
     Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
 }
 
-fn write(body: &str) -> Write<'_> {
-    Write {
+fn write(body: &str) -> Request<'_> {
+    Request {
         method: reqwest::Method::POST,
         path: "/api/v1.6/devices/dev-864475/",
         token: Some(TOKEN),
@@ -59,7 +120,10 @@ fn write(body: &str) -> Write<'_> {
 async fn ubidots_takes_the_tutorials_post_and_answers_per_dot() {
     let ubidots = UbidotsStandIn::start(TOKEN).await.expect("a stand-in");
     let mut arrivals = ubidots.arrivals();
-    let (status, answer) = write(TUTORIAL_POST).send(&ubidots).await.expect("an answer");
+    let (status, answer) = write(TUTORIAL_POST)
+        .send(&ubidots)
+        .await
+        .expect("an answer");
     let saved = json!([{ "status_code": 201 }]);
     let expected = json!({ "cold": saved, "warm": saved, "hot": saved, "anomaly": saved });
     assert_eq!((status, answer), (200, expected));
@@ -79,21 +143,81 @@ async fn ubidots_takes_the_tutorials_post_and_answers_per_dot() {
 #[tokio::test]
 async fn ubidots_refuses_and_complains_about_everything_else() {
     let ubidots = UbidotsStandIn::start(TOKEN).await.expect("a stand-in");
-    let big = format!(r#"{{"hot":{{"value":1,"context":{{"x":"{}"}}}}}}"#, "a".repeat(10_000));
-    let fat = format!(r#"{{"hot":{{"value":1,"context":{{"x":"{}"}}}}}}"#, "a".repeat(1_100));
+    let big = format!(
+        r#"{{"hot":{{"value":1,"context":{{"x":"{}"}}}}}}"#,
+        "a".repeat(10_000)
+    );
+    let fat = format!(
+        r#"{{"hot":{{"value":1,"context":{{"x":"{}"}}}}}}"#,
+        "a".repeat(1_100)
+    );
     let good = || write(r#"{"hot":1}"#);
     let method = reqwest::Method::GET;
     let cases = [
-        (404, Write { path: "/api/v1.6/devices/dev-864475", ..good() }),
-        (404, Write { path: "/api/v1.6/devices/dev:864475/", ..good() }),
-        (404, Write { path: "/api/v1.6/devices//", ..good() }),
-        (404, Write { path: "/api/v1.6/devices/dev-1/hot/", ..good() }),
-        (404, Write { path: "/", ..good() }),
-        (405, Write { method, ..good() }),
-        (400, Write { path: "/api/v1.6/devices/dev-1/?token=x", ..good() }),
-        (401, Write { token: None, ..good() }),
-        (401, Write { token: Some("BBUS-other"), ..good() }),
-        (415, Write { media_type: "text/plain", ..good() }),
+        (
+            404,
+            Request {
+                path: "/api/v1.6/devices/dev-864475",
+                ..good()
+            },
+        ),
+        (
+            404,
+            Request {
+                path: "/api/v1.6/devices/dev:864475/",
+                ..good()
+            },
+        ),
+        (
+            404,
+            Request {
+                path: "/api/v1.6/devices//",
+                ..good()
+            },
+        ),
+        (
+            404,
+            Request {
+                path: "/api/v1.6/devices/dev-1/hot/",
+                ..good()
+            },
+        ),
+        (
+            404,
+            Request {
+                path: "/",
+                ..good()
+            },
+        ),
+        (405, Request { method, ..good() }),
+        (
+            400,
+            Request {
+                path: "/api/v1.6/devices/dev-1/?token=x",
+                ..good()
+            },
+        ),
+        (
+            401,
+            Request {
+                token: None,
+                ..good()
+            },
+        ),
+        (
+            401,
+            Request {
+                token: Some("BBUS-other"),
+                ..good()
+            },
+        ),
+        (
+            415,
+            Request {
+                media_type: "text/plain",
+                ..good()
+            },
+        ),
         (413, write(&big)),
         (400, write(&fat)),
         (400, write("")),
@@ -105,7 +229,10 @@ async fn ubidots_refuses_and_complains_about_everything_else() {
         (400, write(r#"{"hot":[]}"#)),
         (400, write(r#"{"hot":{"timestamp":1644340339000}}"#)),
         (400, write(r#"{"hot":{"value":1,"timestamp":1644340339}}"#)),
-        (400, write(r#"{"hot":{"value":1,"timestamp":1644340339000.5}}"#)),
+        (
+            400,
+            write(r#"{"hot":{"value":1,"timestamp":1644340339000.5}}"#),
+        ),
         (400, write(r#"{"hot":{"value":1,"time":1644340339000}}"#)),
         (400, write(r#"{"hot spot":1}"#)),
     ];
@@ -136,7 +263,10 @@ async fn ubidots_plays_planned_faults_in_order() {
     assert!(send().await.is_err(), "closed without an answer");
     assert_eq!(ubidots.accepted(), 1);
     let (status, answer) = send().await.expect("an answer");
-    assert_eq!((status, answer), (200, json!({ "hot": [{ "status_code": 204 }] })));
+    assert_eq!(
+        (status, answer),
+        (200, json!({ "hot": [{ "status_code": 204 }] }))
+    );
     assert_eq!(send().await.expect("an answer").0, 200);
     ubidots.plan(9, Fault::Refuse(Answer::status(503)));
     ubidots.forget_faults();
@@ -185,7 +315,9 @@ const FINE: [(&str, &str); 4] = [
 
 #[tokio::test]
 async fn twilio_takes_a_text_and_lists_it() {
-    let twilio = TwilioStandIn::start(SID, "secret").await.expect("a stand-in");
+    let twilio = TwilioStandIn::start(SID, "secret")
+        .await
+        .expect("a stand-in");
     let (status, answer) = text(&twilio, &FINE).await.expect("an answer");
     assert_eq!(status, 201);
     assert_eq!(answer["status"], "queued");
@@ -194,7 +326,10 @@ async fn twilio_takes_a_text_and_lists_it() {
     let sid = answer["sid"].as_str().expect("a sid");
     assert!(sid.starts_with("SM") && sid.len() == 34, "{sid}");
     let created = answer["date_created"].as_str().expect("a date");
-    assert!(created.ends_with(" +0000") && created.len() == 31, "{created}");
+    assert!(
+        created.ends_with(" +0000") && created.len() == 31,
+        "{created}"
+    );
     let messages = twilio.messages();
     assert_eq!(messages.len(), 1);
     assert_eq!(messages[0].body, "Boiler room: anomaly 0.88 + rising");
@@ -224,7 +359,9 @@ async fn twilio_takes_a_text_and_lists_it() {
 
 #[tokio::test]
 async fn twilio_refuses_in_its_own_words() {
-    let twilio = TwilioStandIn::start(SID, "secret").await.expect("a stand-in");
+    let twilio = TwilioStandIn::start(SID, "secret")
+        .await
+        .expect("a stand-in");
     let with = |name: &'static str, value: &'static str| -> Vec<(&str, &str)> {
         let other = FINE.into_iter().filter(|(field, _)| *field != name);
         other.chain([(name, value)]).collect()
@@ -246,7 +383,9 @@ async fn twilio_refuses_in_its_own_words() {
         assert_eq!(twilio.complaints().len() - before, objections, "{code}");
     }
     // Accepted as the real one would, but not in silence.
-    let (status, _) = text(&twilio, &with("ValidtyPeriod", "900")).await.expect("an answer");
+    let (status, _) = text(&twilio, &with("ValidtyPeriod", "900"))
+        .await
+        .expect("an answer");
     assert_eq!(status, 201);
     assert!(twilio.complaints().concat().contains("ValidtyPeriod"));
 }
@@ -287,12 +426,20 @@ async fn twilio_knows_who_may_send() {
 
 #[tokio::test]
 async fn twilio_can_leave_its_sender_in_doubt() {
-    let twilio = TwilioStandIn::start(SID, "secret").await.expect("a stand-in");
+    let twilio = TwilioStandIn::start(SID, "secret")
+        .await
+        .expect("a stand-in");
     twilio.plan(1, Fault::AcceptBut(Answer::status(500)));
     twilio.plan(1, Fault::AcceptBut(Answer::Close));
-    twilio.plan(1, Fault::Refuse(Answer::twilio(429, 20429, "Too Many Requests")));
+    twilio.plan(
+        1,
+        Fault::Refuse(Answer::twilio(429, 20429, "Too Many Requests")),
+    );
     assert_eq!(text(&twilio, &FINE).await.expect("an answer").0, 500);
-    assert!(text(&twilio, &FINE).await.is_err(), "closed without an answer");
+    assert!(
+        text(&twilio, &FINE).await.is_err(),
+        "closed without an answer"
+    );
     let (status, answer) = text(&twilio, &FINE).await.expect("an answer");
     assert_eq!((status, &answer["code"]), (429, &json!(20429)));
     assert_eq!(twilio.messages().len(), 2);

@@ -1,12 +1,14 @@
 //! The configuration: one typed value, complete and checked before anything starts.
 //!
-//! `Config::load` layers the TOML file and the environment (`layer`), reads every key through a `Section` that knows
-//! its full path (`section`), and cross-checks the whole (`check`). All problems are collected, so that one run of
-//! `check-config` shows them all. Values that may be secret are never repeated in a message, and secrets are held in
-//! `SecretString`, which does not print itself.
+//! `Config::load` layers the TOML file and the environment (`layer`), reads every key through a
+//! `Section` that knows its full path (`section`), and cross-checks the whole (`check`). All
+//! problems are collected, so that one run of `check-config` shows them all. Values that may be
+//! secret are never repeated in a message, and secrets are held in `SecretString`, which does not
+//! print itself.
 //!
-//! Deliberately absent: expressions are kept as text here and compiled by `process::transform`, and nothing here opens
-//! a connection. `deploy/cloud.toml` shows every key; a test holds it to the defaults below.
+//! Deliberately absent: expressions are kept as text here and compiled by `process::transform`, and
+//! nothing here opens a connection. `deploy/cloud.toml` shows every key; a test holds it to the
+//! defaults below.
 
 mod layer; // which file, the environment over it
 mod section; // typed reads from one table, unknown keys
@@ -258,8 +260,8 @@ pub struct ConfigErrors {
 }
 
 impl Config {
-    /// Reads the file named by `explicit`, else by `CLOUD_CONFIG`, else `cloud.toml` if there is one, and lays the
-    /// environment over it.
+    /// Reads the file named by `explicit`, else by `CLOUD_CONFIG`, else `cloud.toml` if there is
+    /// one, and lays the environment over it.
     pub fn load(
         explicit: Option<&Path>,
         environment: &BTreeMap<String, String>,
@@ -283,8 +285,8 @@ impl Config {
         })
     }
 
-    /// Reads a configuration from text alone, for tests and the demo: no environment, paths relative to the working
-    /// directory.
+    /// Reads a configuration from text alone, for tests and the demo: no environment, paths
+    /// relative to the working directory.
     pub fn parse(toml: &str) -> Result<Config, ConfigErrors> {
         let fail = |problems| ConfigErrors {
             path: None,

@@ -61,7 +61,7 @@ async fn embedded(config: &config::Database) -> anyhow::Result<Database> {
         durable: true,
         extra: Vec::new(),
         environment: Vec::new(),
-        max_connections: config.max_connections + 10,
+        max_connections: config.max_connections,
     };
     let server = embedded::Embedded::start(&settings, &|progress: &str| tracing::info!("{progress}")).await.context("starting the embedded Postgres")?;
     let administration = PgPoolOptions::new().max_connections(1).connect_with(server.options("postgres")).await?;

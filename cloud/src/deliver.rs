@@ -19,6 +19,7 @@ pub mod twilio;
 pub mod ubidots;
 
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ const BATCH: usize = 64;
 const WORKERS: usize = 2;
 /// How many a limited lane claims: what cannot be sent at once is given back, but points of one device travel together.
 const LIMITED_BATCH: usize = 200;
+/// How many are risked while the destination fails: an outage should cost few deliveries an attempt.
+const DOUBTFUL_BATCH: usize = 4;
 /// A lease outlasts the slowest attempt by this much.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 /// Polling is the truth; a wake-up only makes it sooner.
@@ -56,6 +59,8 @@ struct Inner {
     destination: Destination,
     limiter: Option<DefaultDirectRateLimiter>,
     breaker: Mutex<Breaker>,
+    /// Whether the latest attempt failed.
+    doubtful: AtomicBool,
     events: Schedule,
     notices: Schedule,
     pool: PgPool,
@@ -79,6 +84,7 @@ impl Lane {
             destination,
             limiter,
             breaker: Mutex::default(),
+            doubtful: AtomicBool::new(false),
             events: Schedule::events(),
             notices: Schedule::notices(),
             pool: pool.clone(),
@@ -107,7 +113,11 @@ impl Lane {
     /// Claims what is due, makes one attempt at each, and writes what came of it.
     pub async fn tick(&self, now: DateTime<Utc>) -> anyhow::Result<Worked> {
         let lane = &*self.0;
-        let most = if lane.limiter.is_some() { LIMITED_BATCH } else { BATCH };
+        let most = match &lane.limiter {
+            _ if lane.doubtful.load(Ordering::Relaxed) => DOUBTFUL_BATCH,
+            Some(_) => LIMITED_BATCH,
+            None => BATCH,
+        };
         let until = now + TimeDelta::from_std(lane.destination.longest() + LEASE_MARGIN).unwrap_or(TimeDelta::MAX);
         let Claim { lease, deliveries, tries } = outbox::claim(&lane.pool, self.name(), most, now, until).await?;
         if deliveries.is_empty() {
@@ -191,7 +201,9 @@ impl Lane {
     }
 
     fn note(&self, outcome: &Outcome, now: DateTime<Utc>) {
-        let changed = self.breaker().record(Recorded::of(outcome), now);
+        let recorded = Recorded::of(outcome);
+        self.0.doubtful.store(recorded != Recorded::Alive, Ordering::Relaxed);
+        let changed = self.breaker().record(recorded, now);
         if let Some(changed) = changed {
             tracing::warn!(destination = self.name(), ?changed, "breaker");
         }

@@ -38,8 +38,11 @@ pub mod curve;
 /// Colour, where it is wanted.
 pub mod ink;
 
-use std::io::{self, Write as _};
+use std::fmt::{self, Write as _};
+use std::fs::Permissions;
+use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -50,6 +53,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -91,10 +95,16 @@ pub struct DemoOptions {
 
 /// Runs the demo until Ctrl-C, or to its end with `--exit`; fails when the day does not come to what it must.
 pub async fn demo(options: DemoOptions) -> anyhow::Result<ExitCode> {
-    let ink = Ink::of_stdout();
-    let folder = TemporaryFolder::new();
-    say("starting Postgres, the service, and stand-ins for Ubidots and Twilio ...\n")?;
-    let stage = Stage::set(&options, folder.path()).await?;
+    play(&options, &mut Screen::stdout()).await
+}
+
+/// The demo on any screen.
+pub async fn play(options: &DemoOptions, screen: &mut Screen) -> anyhow::Result<ExitCode> {
+    let interrupted = interrupt()?;
+    tokio::pin!(interrupted);
+    let folder = TemporaryFolder::new()?;
+    screen.say("starting Postgres, the service, and stand-ins for Ubidots and Twilio ...\n")?;
+    let stage = Stage::set(options, folder.path()).await?;
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("listening on {} (--listen)", options.listen))?;
@@ -102,30 +112,27 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<ExitCode> {
     let started = crate::start(stage.config.clone()).await?;
     let pool = started.app().pool.clone();
     let stop = CancellationToken::new();
-    let mut service = tokio::spawn(started.run(listener, stop.clone().cancelled_owned()));
+    let service = tokio::spawn(started.run(listener, stop.clone().cancelled_owned()));
 
-    let interrupted = interrupt()?;
-    tokio::pin!(interrupted);
-    let shown = tokio::select! {
-        shown = show(&stage, &pool, address, &options, ink) => shown,
-        () = &mut interrupted => Ok(ExitCode::SUCCESS),
-        ended = &mut service => {
-            ended.context("the service broke down")??;
-            anyhow::bail!("the service stopped before the day was over");
+    let watched = async {
+        let code = show(&stage, &pool, address, options, screen).await?;
+        if code == ExitCode::SUCCESS && !options.exit {
+            screen.say(&stage.where_to_look(address, screen.ink))?;
+            std::future::pending().await
         }
+        anyhow::Ok(code)
     };
-    if matches!(shown, Ok(code) if code == ExitCode::SUCCESS) && !options.exit {
-        say(&stage.where_to_look(address, ink))?;
-        tokio::select! {
-            () = interrupted => {}
-            ended = &mut service => return Ok(ended.context("the service broke down")?.map(|()| ExitCode::SUCCESS)?),
-        }
-    }
+    // A service that ends by itself is noticed too: then `stop` has nothing left to stop, and its error is the answer.
+    let watched = tokio::select! {
+        watched = watched => watched,
+        () = &mut interrupted => Ok(ExitCode::SUCCESS),
+        () = stopped(&service) => Ok(ExitCode::FAILURE),
+    };
     stop.cancel();
     service.await.context("the service broke down")??;
     stage.ubidots.stop().await;
     stage.twilio.stop().await;
-    shown
+    watched
 }
 
 /// The day from its first event to the verdict.
@@ -134,16 +141,16 @@ async fn show(
     pool: &PgPool,
     address: SocketAddr,
     options: &DemoOptions,
-    ink: Ink,
+    screen: &mut Screen,
 ) -> anyhow::Result<ExitCode> {
     let client = local_client()?;
     replay::wait_until_ready(&client, address).await?;
     if options.print_ready {
-        say(&format!("ready http://{address}\n"))?;
+        screen.say(&format!("ready http://{address}\n"))?;
     }
     // Notehub received the last note some seconds after it was captured, and that is not in the future.
     let day = Day::recorded(Clock::System.now() - TimeDelta::seconds(10));
-    say(&opening(&day, address, ink))?;
+    screen.say(&opening(&day, address, screen.ink))?;
     let token = &stage.config.access.notehub_tokens[0];
     let replay = replay::Replay {
         client,
@@ -151,25 +158,28 @@ async fn show(
         token: token.expose_secret().to_owned(),
         pool: pool.clone(),
         pace: options.pace,
-        ink,
     };
-    let answers = replay.run(&day).await?;
+    let answers = replay.run(&day, screen).await?;
     let totals = facts::totals(pool, &day, &answers, &stage.ubidots, &stage.twilio).await?;
-    say(&closing(stage, &day, &totals, ink))?;
+    screen.say(&closing(stage, &day, &totals, screen.ink))?;
     let problems = report::problems(&totals, &day.expected());
     if problems.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    say(&format!("\n{}\n", ink.paint(Tone::Bad, "The day did not come to what it must:")))?;
+    let heading = "The day did not come to what it must:";
+    screen.say(&format!("\n{}\n", screen.ink.paint(Tone::Bad, heading)))?;
     for problem in problems {
-        say(&format!("  - {problem}\n"))?;
+        screen.say(&format!("  - {problem}\n"))?;
     }
     Ok(ExitCode::FAILURE)
 }
 
 /// What comes before the events.
 fn opening(day: &Day, address: SocketAddr, ink: Ink) -> String {
-    let heading = ink.paint(Tone::Strong, "A recorded day of one station, posted as Notehub posts it");
+    let heading = ink.paint(
+        Tone::Strong,
+        "A recorded day of one station, posted as Notehub posts it",
+    );
     let count = day.events.len();
     format!("\n{heading}\n{count} events to POST http://{address}/notehub; times are UTC\n\n")
 }
@@ -180,19 +190,25 @@ fn closing(stage: &Stage, day: &Day, totals: &Totals, ink: Ink) -> String {
     let curve = day.curve();
     let last_hours = &curve[curve.len().saturating_sub(36)..];
     let mut text = heading("Anomaly score over the day, and in its last three hours");
-    text.push_str(&format!("  {}\n\n", curve::sparkline(&curve, 72, THRESHOLD, ink)));
-    text.push_str(&curve::chart(last_hours, last_hours.len(), 10, THRESHOLD, ink));
+    let whole_day = curve::sparkline(&curve, 72, THRESHOLD, ink);
+    let _ = writeln!(text, "  {whole_day}\n");
+    text.push_str(&curve::chart(
+        last_hours,
+        last_hours.len(),
+        10,
+        THRESHOLD,
+        ink,
+    ));
 
     text.push_str(&heading("What Ubidots got for the tutorial's event"));
     for post in facts::of_tutorial(&stage.ubidots) {
         let path = format!("POST /api/v1.6/devices/{}/", post.device_label);
-        text.push_str(&format!("  {}\n  {}\n", ink.paint(Tone::Dim, &path), post.raw));
+        let _ = writeln!(text, "  {}\n  {}", ink.paint(Tone::Dim, &path), post.raw);
     }
 
     text.push_str(&heading("What the phone got"));
     for message in stage.twilio.messages() {
-        let about = (&message.to, &message.body, message.segments);
-        text.push_str(&report::text_message(about.0, about.1, about.2, ink));
+        text.push_str(&report::text_message(&message, ink));
     }
 
     text.push_str(&heading("What the day came to"));
@@ -238,9 +254,8 @@ impl Stage {
         );
         let mut config = Config::parse(&toml).context("the demo's configuration")?;
         config.server.listen = options.listen;
-        config.database.data_dir = folder.to_owned();
+        folder.clone_into(&mut config.database.data_dir);
         config.database.url = options.database_url.clone().map(SecretString::from);
-        std::fs::create_dir_all(folder).context("the demo's folder")?;
         config.access.notehub_tokens = vec![kept_or_made(folder, "notehub-token")?.0];
         config.access.people_token = Some(kept_or_made(folder, "people-token")?.0);
         Ok(Self {
@@ -260,13 +275,50 @@ impl Stage {
     }
 }
 
+/// Where the demo is written to.
+pub struct Screen {
+    out: Box<dyn Write + Send>,
+    ink: Ink,
+}
+
+impl Screen {
+    pub fn stdout() -> Self {
+        Self::new(Box::new(std::io::stdout()), Ink::of_stdout())
+    }
+
+    pub fn new(out: Box<dyn Write + Send>, ink: Ink) -> Self {
+        Self { out, ink }
+    }
+
+    /// Writes at once: a reader behind a pipe sees each line as it comes.
+    fn say(&mut self, text: &str) -> anyhow::Result<()> {
+        self.out
+            .write_all(text.as_bytes())
+            .and_then(|()| self.out.flush())
+            .context("writing the demo's output")
+    }
+}
+
+impl fmt::Debug for Screen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Screen")
+            .field("ink", &self.ink)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A folder that is gone when the demo is.
 struct TemporaryFolder(PathBuf);
 
 impl TemporaryFolder {
-    fn new() -> Self {
+    fn new() -> anyhow::Result<Self> {
         let name = format!("thermal-watch-demo-{}", Uuid::now_v7().simple());
-        Self(std::env::temp_dir().join(name))
+        let folder = Self(std::env::temp_dir().join(name));
+        // If we are root, Postgres runs under another account and must be let in; the tokens inside are private files.
+        std::fs::create_dir(folder.path())
+            .and_then(|()| std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)))
+            .with_context(|| format!("making the demo's folder {}", folder.path().display()))?;
+        Ok(folder)
     }
 
     fn path(&self) -> &Path {
@@ -304,10 +356,9 @@ fn interrupt() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Standard output, at once: a reader behind a pipe sees each line as it comes.
-fn say(text: &str) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .context("writing to standard output")
+/// Resolves once the service has ended; whoever waits for it afterwards gets its result.
+async fn stopped<T>(service: &JoinHandle<T>) {
+    while !service.is_finished() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

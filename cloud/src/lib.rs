@@ -31,6 +31,7 @@ pub mod command;
 
 use std::future::Future;
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,9 +91,9 @@ pub struct Service {
 }
 
 impl Service {
-    /// Needs a migrated database, and tokens in the configuration.
-    pub fn new(config: Config, pool: PgPool, clock: Clock) -> anyhow::Result<Self> {
-        let transforms = Transforms::new(&config.transform, plan::worker_exe()?);
+    /// Needs a migrated database, tokens in the configuration, and this program's file to start transform workers from.
+    pub fn new(config: Config, pool: PgPool, clock: Clock, worker_exe: PathBuf) -> anyhow::Result<Self> {
+        let transforms = Transforms::new(&config.transform, worker_exe);
         let plan = Arc::new(Plan::compile(&config, &transforms).map_err(|bad| {
             let lines: Vec<_> = bad.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("expressions that do not compile:\n{}", lines.join("\n"))
@@ -164,7 +165,7 @@ pub struct Started {
 /// Opens the database, migrates it, and makes the service.
 pub async fn start(config: Config) -> anyhow::Result<Started> {
     let database = database::open(&config.database).await?;
-    let service = Service::new(config, database.pool.clone(), Clock::System)?;
+    let service = Service::new(config, database.pool.clone(), Clock::System, plan::worker_exe()?)?;
     Ok(Started { database, service })
 }
 

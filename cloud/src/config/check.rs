@@ -1,4 +1,5 @@
-//! What no single key can know: names that must be unique, and references that must lead somewhere (pure).
+//! What no single key can know: names that must be unique, and references that must lead somewhere
+//! (pure).
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -12,7 +13,8 @@ use super::{Config, Destination, DestinationKind, Route};
 /// Shorter tokens can be guessed by someone who may ask a few thousand times a second.
 const SHORTEST_TOKEN: usize = 16;
 
-/// Destinations that are `broken` have their own problems already; a reference to one is not a second.
+/// Destinations that are `broken` have their own problems already; a reference to one is not a
+/// second.
 pub(super) fn check(
     config: &Config,
     broken: &BTreeSet<String>,
@@ -54,8 +56,12 @@ pub(super) fn check(
         unique_in(&owner, notify, problems);
         for name in notify {
             match find(name, &owner) {
-                Ok(Some(Destination { kind: DestinationKind::Ubidots(_), .. })) => problems.push(format!(
-                    "{owner} names `{name}`, a ubidots destination; people are told through twilio or http"
+                Ok(Some(Destination {
+                    kind: DestinationKind::Ubidots(_),
+                    ..
+                })) => problems.push(format!(
+                    "{owner} names `{name}`, a ubidots destination; \
+                     people are told through twilio or http"
                 )),
                 Ok(_) => {}
                 Err(problem) => problems.push(problem),
@@ -88,10 +94,12 @@ fn check_route(
     match destination.kind {
         // A route would text for every event; a rule texts once per incident.
         DestinationKind::Twilio(_) => problems.push(format!(
-            "route `{route_name}`: destination `{name}` is a twilio destination; to text a person, write a [[rule]] with notify = [\"{name}\"]"
+            "route `{route_name}`: destination `{name}` is a twilio destination; \
+             to text a person, write a [[rule]] with notify = [\"{name}\"]"
         )),
         DestinationKind::Ubidots(_) if route.transform.is_none() => warnings.push(format!(
-            "route `{route_name}` sends whole events to the ubidots destination `{name}`, which takes variables only; give it a transform"
+            "route `{route_name}` sends whole events to the ubidots destination `{name}`, \
+             which takes variables only; give it a transform"
         )),
         DestinationKind::Ubidots(_) | DestinationKind::Http(_) => {}
     }

@@ -132,9 +132,10 @@ fn route(route: &Route) -> String {
         None => "the event as it came",
         Some(_) => "transformed",
     };
-    let off = match route.enabled {
-        true => "",
-        false => " (off: enabled = false)",
+    let off = if route.enabled {
+        ""
+    } else {
+        " (off: enabled = false)"
     };
     format!(
         "{}: {about}, {transform}, to {}{off}",
@@ -179,17 +180,14 @@ fn about([files, devices, fleets, products]: [&[String]; 4]) -> String {
         [] => "every file".to_owned(),
         files => files.join(" "),
     };
-    let mut text = files;
-    for (word, patterns) in [
+    let others = [
         ("devices", devices),
         ("fleets", fleets),
         ("products", products),
-    ] {
-        if !patterns.is_empty() {
-            text.push_str(&format!(" of {word} {}", patterns.join(" ")));
-        }
-    }
-    text
+    ];
+    let given = others.iter().filter(|(_, patterns)| !patterns.is_empty());
+    let narrowed = given.map(|(word, patterns)| format!(" of {word} {}", patterns.join(" ")));
+    files + &narrowed.collect::<String>()
 }
 
 /// An expression short enough for a line of the summary.

@@ -15,10 +15,10 @@ const UBIDOTS_RATE: &str = "4/s";
 const TWILIO_URL: &str = "https://api.twilio.com";
 const TWILIO_RATE: &str = "1/s";
 const TIMEOUT: Duration = Duration::from_secs(15);
-const VALIDITY: Duration = Duration::from_secs(15 * 60);
+const VALIDITY: Duration = Duration::from_mins(15);
 /// Twilio's own bounds for how long a text may wait in its queue.
-const VALIDITY_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(36_000));
-const TIMEOUT_BOUNDS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(300));
+const VALIDITY_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(10));
+const TIMEOUT_BOUNDS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_mins(5));
 
 /// Headers that the HTTP client or the signature sets itself.
 const RESERVED_HEADERS: [&str; 7] = [
@@ -31,12 +31,13 @@ const RESERVED_HEADERS: [&str; 7] = [
     "webhook-signature",
 ];
 
+type ReadKind = fn(&mut Section<'_>) -> Option<DestinationKind>;
+
 /// The destination, and its name even if the rest is wrong: routes may still refer to it.
 pub(super) fn read(mut section: Section<'_>) -> (Option<String>, Option<Destination>) {
     let name = section.name("destination");
     section.require("kind");
-    let kinds: [(&str, fn(&mut Section<'_>) -> Option<DestinationKind>); 3] =
-        [("ubidots", ubidots), ("twilio", twilio), ("http", http)];
+    let kinds: [(&str, ReadKind); 3] = [("ubidots", ubidots), ("twilio", twilio), ("http", http)];
     // Without a kind nobody can say which other keys belong here.
     let Some(read_kind) = section.choice("kind", &kinds) else {
         return (name, None);

@@ -1,6 +1,7 @@
-//! JSONata expressions as they stand in the configuration: their text and where it came from.
+//! `JSONata` expressions as they stand in the configuration: their text and where it came from.
 //!
-//! Nothing is compiled here; `process::transform` does that and adds position and reason to the source kept here.
+//! Nothing is compiled here; `process::transform` does that and adds position and reason to the
+//! source kept here.
 
 use std::fs::File;
 use std::io::Read;

@@ -7,9 +7,9 @@ use super::{Count, Route, Rule, Severity, Threshold, expression, units};
 
 const EVERY_OUTBOUND_FILE: &str = "*.qo";
 pub(super) const ONCE: Count = Count { times: 1, of: 1 };
-pub(super) const COOLDOWN: Duration = Duration::from_secs(30 * 60);
-pub(super) const REPEAT: Duration = Duration::from_secs(60 * 60);
-pub(super) const MAX_AGE: Duration = Duration::from_secs(6 * 60 * 60);
+pub(super) const COOLDOWN: Duration = Duration::from_mins(30);
+pub(super) const REPEAT: Duration = Duration::from_hours(1);
+pub(super) const MAX_AGE: Duration = Duration::from_hours(6);
 
 /// A repeat or an age of less than this is a slip, not a wish.
 const LEAST: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ pub(super) fn rule(mut section: Section<'_>) -> Option<Rule> {
     let notify = section.texts("notify").unwrap_or_default();
     let message = expression::inline(&mut section, "message", &owner);
     let cooldown = section.duration("cooldown", COOLDOWN, Duration::ZERO);
-    let repeat = section.duration_or_none("repeat", LEAST);
+    let repeat = section.duration_or_none("repeat", Some(REPEAT), LEAST);
     let max_age = section.duration("max_age", MAX_AGE, LEAST);
     section.close();
     let (fire, clear) = thresholds?;
@@ -73,7 +73,7 @@ pub(super) fn rule(mut section: Section<'_>) -> Option<Rule> {
         notify,
         message,
         cooldown,
-        repeat: repeat.unwrap_or(Some(REPEAT)),
+        repeat,
         max_age,
     })
 }
@@ -99,9 +99,10 @@ fn thresholds(section: &mut Section<'_>) -> Option<(Threshold, f64)> {
     };
     let one_side = given.0 != given.1;
     if one_side && section.has(wrong_side) {
-        let message = match given.0 {
-            true => "goes with `fire_below`; use `clear_below`",
-            false => "goes with `fire_above`; use `clear_above`",
+        let message = if given.0 {
+            "goes with `fire_below`; use `clear_below`"
+        } else {
+            "goes with `fire_above`; use `clear_above`"
         };
         section.problem(wrong_side, message);
     }

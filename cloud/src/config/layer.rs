@@ -1,8 +1,9 @@
 //! The layers of the configuration: which file, and the environment over it.
 //!
-//! Environment values stay text until a key says what it wants, so that a token made of digits keeps its zeros. Only
-//! keys of the single sections can be set there: `CLOUD__SERVER__LISTEN`, or `CLOUD__ACCESS__PEOPLE_TOKEN__FILE` for a
-//! secret in a file. An empty variable counts as not set, because that is what compose files make of an absent one.
+//! Environment values stay text until a key says what it wants, so that a token made of digits
+//! keeps its zeros. Only keys of the single sections can be set there: `CLOUD__SERVER__LISTEN`, or
+//! `CLOUD__ACCESS__PEOPLE_TOKEN__FILE` for a secret in a file. An empty variable counts as not set,
+//! because that is what compose files make of an absent one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -138,7 +139,8 @@ fn variables(
         let section = path.split('.').next().unwrap_or_default();
         if FILE_ONLY.contains(&section) {
             problems.push(format!(
-                "{name}: a {section} can only be set in the file; give its secrets there as {{ file = \"path\" }}"
+                "{name}: a {section} can only be set in the file; \
+                 give its secrets there as {{ file = \"path\" }}"
             ));
         } else if !path.contains('.') || path.split('.').any(str::is_empty) {
             problems.push(format!(

@@ -1,16 +1,19 @@
-//! From the combined layers to the typed value: the single sections, and the order in which everything is read.
+//! From the combined layers to the typed value: the single sections, and the order in which
+//! everything is read.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ::config::ValueKind;
+
 use super::destination::{base_url, optional_base_url};
 use super::layer::Layers;
 use super::section::Section;
 use super::{
     Access, Config, Database, Engine, Notehub, Retention, Series, Server, Transform, Watch, check,
-    destination, expression, flow, secret, tutorial,
+    destination, expression, flow, secret, tutorial, units,
 };
 
 const LISTEN: SocketAddr =
@@ -18,28 +21,16 @@ const LISTEN: SocketAddr =
 const NOTEHUB_URL: &str = "https://api.notefile.net";
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Sections of features still to come: checked, so that a file for them stays valid, and said to do nothing.
+/// Sections of features still to come: checked, so that a file for them stays valid, and said to do
+/// nothing.
 const WITHOUT_EFFECT: [&str; 3] = ["watch", "retention", "notehub"];
 
 /// The whole value with its warnings, or everything that is wrong.
 pub(super) fn config(mut layers: Layers) -> Result<(Config, Vec<String>), Vec<String>> {
-    for section in WITHOUT_EFFECT {
-        let mut root_has = layers.table.get(section).into_iter();
-        let given = root_has.any(|value| {
-            value
-                .clone()
-                .into_table()
-                .is_ok_and(|table| !table.is_empty())
-        });
-        if given {
-            layers.warnings.push(format!(
-                "[{section}] is read but has no effect in this version"
-            ));
-        }
-    }
+    warn_without_effect(&mut layers);
     let mut root = Section::root(&mut layers);
     let server = server(root.section("server"));
     let database = database(root.section("database"));
@@ -95,12 +86,28 @@ pub(super) fn config(mut layers: Layers) -> Result<(Config, Vec<String>), Vec<St
     }
 }
 
+fn warn_without_effect(layers: &mut Layers) {
+    for section in WITHOUT_EFFECT {
+        let value = layers.table.get(section).map(|value| &value.kind);
+        if matches!(value, Some(ValueKind::Table(table)) if !table.is_empty()) {
+            let warning = format!("[{section}] is read but has no effect in this version");
+            layers.warnings.push(warning);
+        }
+    }
+}
+
 fn server(mut section: Section<'_>) -> Server {
-    let listen = section.parsed("listen", "an address and port such as \"127.0.0.1:8080\"", |text| {
-        text.parse().map_err(|_| {
-            "it must be an IP address and a port, such as \"127.0.0.1:8080\" or \"0.0.0.0:8080\"".to_owned()
-        })
-    });
+    let listen = section.parsed(
+        "listen",
+        "an address and port such as \"127.0.0.1:8080\"",
+        |text| {
+            text.parse().map_err(|_| {
+                "it must be an IP address and a port, such as \"127.0.0.1:8080\" or \
+             \"0.0.0.0:8080\""
+                    .to_owned()
+            })
+        },
+    );
     let server = Server {
         listen: listen.unwrap_or(LISTEN),
         public_url: optional_base_url(&mut section, "public_url"),
@@ -121,10 +128,14 @@ fn database(mut section: Section<'_>) -> Database {
         url: section.secret("url", |url| {
             let known = url.starts_with("postgres://") || url.starts_with("postgresql://");
             known.then_some(()).ok_or_else(|| {
-                "must start with postgres:// or postgresql:// (DATABASE_URL, if set, is used in its place)".to_owned()
+                "must start with postgres:// or postgresql:// \
+                 (DATABASE_URL, if set, is used in its place)"
+                    .to_owned()
             })
         }),
-        data_dir: section.words("data_dir").map_or_else(|| PathBuf::from("data"), PathBuf::from),
+        data_dir: section
+            .words("data_dir")
+            .map_or_else(|| PathBuf::from("data"), PathBuf::from),
         // One connection listens for wake-ups, so that one alone could do nothing else.
         max_connections: section.integer("max_connections", 16, 2, 1000),
     };
@@ -193,7 +204,7 @@ fn series(mut section: Section<'_>) -> Series {
 }
 
 fn retention(mut section: Section<'_>) -> Retention {
-    let five_years = Duration::from_secs(5 * 31_557_600);
+    let five_years = Duration::from_secs(5 * units::YEAR);
     let retention = Retention {
         events: section.duration("events", 400 * DAY, DAY),
         measurements: section.duration("measurements", five_years, DAY),

@@ -1,7 +1,9 @@
-//! Which events a route or a rule is about: wildcard patterns over file, device, fleet and product (pure).
+//! Which events a route or a rule is about: wildcard patterns over file, device, fleet and product
+//! (pure).
 //!
-//! An empty list stands for all. A device is named by its uid or by its serial number. A note that came through a
-//! gateway has the file `<node>#thermal.qo`; it belongs to whoever asks for `thermal.qo`.
+//! An empty list stands for all. A device is named by its uid or by its serial number. A note that
+//! came through a gateway has the file `<node>#thermal.qo`; it belongs to whoever asks for
+//! `thermal.qo`.
 
 use wildmatch::WildMatch;
 

@@ -52,8 +52,13 @@ pub(super) fn check_signing_secret(secret: &str) -> Result<(), String> {
         .and_then(|key| STANDARD.decode(key).ok());
     match key {
         Some(key) if (24..=64).contains(&key.len()) => Ok(()),
-        Some(key) => Err(format!("must hold 24 to 64 bytes after `whsec_`, not {}", key.len())),
-        None => Err("must be `whsec_` followed by base64; make one with `echo whsec_$(openssl rand -base64 32)`".to_owned()),
+        Some(key) => Err(format!(
+            "must hold 24 to 64 bytes after `whsec_`, not {}",
+            key.len()
+        )),
+        None => Err("must be `whsec_` followed by base64; \
+             make one with `echo whsec_$(openssl rand -base64 32)`"
+            .to_owned()),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Typed reads from one table of the configuration.
 //!
-//! A `Section` knows its full path and remembers which keys were asked for. Each read takes its key out of the table,
-//! so that what is left at `close` is unknown and is refused with the nearest known name. A read that fails notes the
-//! problem and answers as if the key were absent, so that the reading goes on and every problem is found; the caller
-//! throws the value away if there were any.
+//! A `Section` knows its full path and remembers which keys were asked for. Each read takes its key
+//! out of the table, so that what is left at `close` is unknown and is refused with the nearest
+//! known name. A read that fails notes the problem and answers as if the key were absent, so that
+//! the reading goes on and every problem is found; the caller throws the value away if there were
+//! any.
 
 use std::time::Duration;
 
@@ -127,7 +128,8 @@ impl<'a> Section<'a> {
         Some(text)
     }
 
-    /// A text with a form of its own. The parser's message is the rest of a sentence about the value.
+    /// A text with a form of its own. The parser's message is the rest of a sentence about the
+    /// value.
     pub(super) fn parsed<T>(
         &mut self,
         key: &'static str,
@@ -188,18 +190,20 @@ impl<'a> Section<'a> {
         .unwrap_or(default)
     }
 
-    /// `Some(None)` is "none".
+    /// A duration or "none".
     pub(super) fn duration_or_none(
         &mut self,
         key: &'static str,
+        default: Option<Duration>,
         least: Duration,
-    ) -> Option<Option<Duration>> {
-        self.parsed(key, "a duration such as \"1h\", or \"none\"", |text| {
+    ) -> Option<Duration> {
+        let given = self.parsed(key, "a duration such as \"1h\", or \"none\"", |text| {
             let duration = units::duration_or_none(text)?;
             duration
                 .map(|duration| between(duration, least, units::LONGEST))
                 .transpose()
-        })
+        });
+        given.unwrap_or(default)
     }
 
     pub(super) fn size(
@@ -239,7 +243,7 @@ impl<'a> Section<'a> {
         };
         let number = match &value.kind {
             ValueKind::I64(number) => Some(*number),
-            ValueKind::String(text) if self.from_environment(key) => text.trim().parse().ok(),
+            ValueKind::String(text) if self.is_variable(key) => text.trim().parse().ok(),
             _ => None,
         };
         let in_range = number
@@ -356,8 +360,12 @@ impl<'a> Section<'a> {
             let variable = self.layers.variable_below(&path).map(str::to_owned);
             let hint = match (nearest(&key, &self.known), &variable) {
                 (Some(near), Some(name)) => {
-                    let [wrong, right] = [&key, near].map(|part| format!("__{}", part.to_uppercase()));
-                    format!("did you mean `{}`?", name.to_uppercase().replacen(&wrong, &right, 1))
+                    let [wrong, right] =
+                        [&key, near].map(|part| format!("__{}", part.to_uppercase()));
+                    format!(
+                        "did you mean `{}`?",
+                        name.to_uppercase().replacen(&wrong, &right, 1)
+                    )
                 }
                 (Some(near), None) => format!("did you mean `{near}`?"),
                 (None, _) => format!("known here: {}", self.known.join(", ")),
@@ -377,14 +385,14 @@ impl<'a> Section<'a> {
         self.table.remove(key)
     }
 
-    fn from_environment(&self, key: &str) -> bool {
+    fn is_variable(&self, key: &str) -> bool {
         self.layers.variables.contains_key(&join(&self.path, key))
     }
 
     fn list(&mut self, key: &'static str, expected: &str) -> Option<Vec<Value>> {
         match self.take(key)?.kind {
             ValueKind::Array(list) => Some(list),
-            ValueKind::String(text) if self.from_environment(key) => {
+            ValueKind::String(text) if self.is_variable(key) => {
                 let parts = text
                     .split(',')
                     .map(str::trim)

@@ -1,4 +1,5 @@
-//! The tutorial's route and rule, in force when a configuration has no `[[route]]` and no `[[rule]]` at all.
+//! The tutorial's route and rule, in force when a configuration has no `[[route]]` and no
+//! `[[rule]]` at all.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Values with units, as people write them: durations, sizes, rates and counts (pure).
 //!
-//! Each function answers either the value or the rest of a sentence that begins with the key's name and its value,
-//! as in "`server.request_timeout` is "30": it needs a unit, such as "30s"".
+//! Each function answers either the value or the rest of a sentence that begins with the key's name
+//! and its value, as in "`server.request_timeout` is "30": it needs a unit, such as "30s"".
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 /// As humantime counts a year: 365.25 days.
-const YEAR: u64 = 31_557_600;
+pub(super) const YEAR: u64 = 31_557_600;
 
 /// No duration may be longer, so that adding one to a time cannot overflow anywhere.
 pub(super) const LONGEST: Duration = Duration::from_secs(100 * YEAR);

@@ -119,7 +119,9 @@ mod tests {
         let start: DateTime<Utc> = "2026-03-01T08:00:00Z".parse().expect("a time");
         let at = |minutes: usize| start + TimeDelta::minutes(i64::try_from(minutes).unwrap_or(0));
         let placed = scores.iter().enumerate();
-        placed.map(|(index, score)| (at(5 * index), *score)).collect()
+        placed
+            .map(|(index, score)| (at(5 * index), *score))
+            .collect()
     }
 
     #[test]

@@ -89,9 +89,10 @@ pub(super) async fn totals(
     )
     .fetch_one(pool)
     .await?;
-    let errors = sqlx::query!("SELECT event_uid, part, code, message FROM event_errors ORDER BY at")
-        .fetch_all(pool)
-        .await?;
+    let errors =
+        sqlx::query!("SELECT event_uid, part, code, message FROM event_errors ORDER BY at")
+            .fetch_all(pool)
+            .await?;
     let mut left_behind = Vec::new();
     let mut left = |number: i64, what: &str| {
         if number > 0 {
@@ -108,7 +109,10 @@ pub(super) async fn totals(
     }));
     let messages = twilio.messages();
     for message in messages.iter().filter(|message| message.segments.count > 1) {
-        left_behind.push(format!("a text took {}: {}", message.segments, message.body));
+        left_behind.push(format!(
+            "a text took {}: {}",
+            message.segments, message.body
+        ));
     }
     if !tutorial_arrived(ubidots) {
         left_behind.push(format!("Ubidots did not get exactly {TUTORIAL_POST}"));

@@ -41,16 +41,22 @@ impl Note {
     }
 
     pub(super) fn event(&self, captured: i64, chance: &mut StdRng) -> Map<String, Value> {
-        let uid = match self.when {
-            Some(when) => content_uid(when, self.file, &self.body),
-            None => {
-                let mut bytes = [0; 16];
-                chance.fill_bytes(&mut bytes);
-                Builder::from_random_bytes(bytes).into_uuid()
-            }
+        let uid = if let Some(when) = self.when {
+            content_uid(when, self.file, &self.body)
+        } else {
+            let mut bytes = [0; 16];
+            chance.fill_bytes(&mut bytes);
+            Builder::from_random_bytes(bytes).into_uuid()
         };
         let received_us = captured * 1_000_000 + self.delay_us;
-        envelope(uid, self.when, self.file, "note.add", &self.body, received_us)
+        envelope(
+            uid,
+            self.when,
+            self.file,
+            "note.add",
+            &self.body,
+            received_us,
+        )
     }
 }
 
@@ -115,7 +121,14 @@ pub(super) fn session_event(when: i64) -> Map<String, Value> {
     let body = object(json!({ "why": "periodic sync (TLS)" }));
     let uid = content_uid(when, "_session.qo", &body);
     let received_us = when * 1_000_000 + 412_507;
-    let mut event = envelope(uid, Some(when), "_session.qo", "session.begin", &body, received_us);
+    let mut event = envelope(
+        uid,
+        Some(when),
+        "_session.qo",
+        "session.begin",
+        &body,
+        received_us,
+    );
     let fields = json!({
         "tls": true, "bearer": "LTE-M", "rat": "emtc", "rssi": -71, "rsrp": -98, "rsrq": -11, "bars": 3,
         "voltage": 5.06, "temp": 31.5, "power_usb": true,
@@ -178,7 +191,10 @@ fn content_uid(when: i64, file: &str, body: &Map<String, Value>) -> Uuid {
 }
 
 fn seconds(microseconds: i64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "microseconds until 2255 are exact")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "microseconds until 2255 are exact"
+    )]
     let seconds = microseconds as f64;
     seconds / 1e6
 }

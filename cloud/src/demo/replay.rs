@@ -15,15 +15,14 @@ use sqlx::PgPool;
 
 use super::day::{Day, Recorded};
 use super::facts::{self, Progress};
-use super::ink::Ink;
 use super::report::{self, Answered};
-use super::{THRESHOLD, say};
+use super::{Screen, THRESHOLD};
 
 /// How many events are posted before their journeys are printed.
 const STRETCH: usize = 25;
 
 /// Patience with a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const LOOK_AGAIN: Duration = Duration::from_millis(15);
 
@@ -33,12 +32,15 @@ pub(super) struct Replay {
     pub(super) token: String,
     pub(super) pool: PgPool,
     pub(super) pace: Duration,
-    pub(super) ink: Ink,
 }
 
 impl Replay {
     /// Posts all events and returns the answers in the same order.
-    pub(super) async fn run(&self, day: &Day) -> anyhow::Result<Vec<Answered>> {
+    pub(super) async fn run(
+        &self,
+        day: &Day,
+        screen: &mut Screen,
+    ) -> anyhow::Result<Vec<Answered>> {
         let mut answers: Vec<Answered> = Vec::with_capacity(day.events.len());
         let mut printed = 0;
         let mut closely = !self.pace.is_zero();
@@ -46,13 +48,17 @@ impl Replay {
             answers.push(self.post(event).await?);
             closely |= event.anomaly.is_some_and(|score| score >= THRESHOLD);
             if closely || answers.len() - printed >= STRETCH {
-                self.follow(&day.events[printed..answers.len()], &answers[printed..])
-                    .await?;
+                self.follow(
+                    &day.events[printed..answers.len()],
+                    &answers[printed..],
+                    screen,
+                )
+                .await?;
                 printed = answers.len();
             }
             tokio::time::sleep(self.pace).await;
         }
-        self.follow(&day.events[printed..], &answers[printed..])
+        self.follow(&day.events[printed..], &answers[printed..], screen)
             .await?;
         Ok(answers)
     }
@@ -78,7 +84,12 @@ impl Replay {
     }
 
     /// Waits until the events have come to their end, and prints the journey of each.
-    async fn follow(&self, events: &[Recorded], answers: &[Answered]) -> anyhow::Result<()> {
+    async fn follow(
+        &self,
+        events: &[Recorded],
+        answers: &[Answered],
+        screen: &mut Screen,
+    ) -> anyhow::Result<()> {
         let stored: Vec<String> = events
             .iter()
             .zip(answers)
@@ -91,8 +102,8 @@ impl Replay {
                 Answered::Stored => progress.remove(&event.uid).unwrap_or_default().trace,
                 _ => report::Trace::default(),
             };
-            let line = report::journey(event, answered, &trace, self.ink);
-            say(&format!("{line}\n"))?;
+            let line = report::journey(event, answered, &trace, screen.ink);
+            screen.say(&format!("{line}\n"))?;
         }
         Ok(())
     }

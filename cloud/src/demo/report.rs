@@ -3,12 +3,14 @@
 //! A journey is one event's way through the service, on one line. The totals are counted in the database and at
 //! the stand-ins and compared with what the day must come to: a demo that only looked right would be worth little.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::curve::sparkline;
 use super::day::{Expected, Kind, Recorded};
 use super::ink::{Ink, Tone};
-use super::segments::Segments;
+use super::twilio::Message;
 
 /// What `POST /notehub` answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,17 +82,17 @@ pub fn journey(event: &Recorded, answered: &Answered, trace: &Trace, ink: Ink) -
     let status = ink.paint(tone, &format!("{status:<9}"));
     let mut line = format!("{time:>6}  {:<11} {score}  {status}", event.file);
     if *answered == Answered::Stored {
-        line.push_str(&format!(" {:>2} values", trace.measurements));
+        let _ = write!(line, " {:>2} values", trace.measurements);
     }
     for leg in &trace.deliveries {
-        line.push_str(&format!("  {}", leg_text(leg, ink)));
+        let _ = write!(line, "  {}", leg_text(leg, ink));
     }
     if let Some(error) = &trace.error {
-        line.push_str(&format!("  {}", ink.paint(Tone::Bad, error)));
+        let _ = write!(line, "  {}", ink.paint(Tone::Bad, error));
     }
     let label = event.kind.label();
     if !label.is_empty() {
-        line.push_str(&format!("  {}", ink.paint(Tone::Dim, &format!("({label})"))));
+        let _ = write!(line, "  {}", ink.paint(Tone::Dim, &format!("({label})")));
     }
     line
 }
@@ -109,9 +111,10 @@ fn leg_text(leg: &Leg, ink: Ink) -> String {
 }
 
 /// A text message with what it costs.
-pub fn text_message(to: &str, body: &str, segments: Segments, ink: Ink) -> String {
-    let strong = ink.paint(Tone::Strong, body);
-    let about = ink.paint(Tone::Dim, &format!("to {to}, {segments}"));
+pub fn text_message(message: &Message, ink: Ink) -> String {
+    let strong = ink.paint(Tone::Strong, &message.body);
+    let about = format!("to {}, {}", message.to, message.segments);
+    let about = ink.paint(Tone::Dim, &about);
     format!("  {strong}\n  {about}\n")
 }
 
@@ -124,7 +127,7 @@ pub fn summary(totals: &Totals, expected: &Expected, ink: Ink) -> String {
         } else {
             ink.paint(Tone::Bad, &format!("✗ should be {wanted}"))
         };
-        table.push_str(&format!("  {what:<38} {got:>6} {mark}\n"));
+        let _ = writeln!(table, "  {what:<38} {got:>6} {mark}");
     }
     table
 }
@@ -233,7 +236,10 @@ mod tests {
         check(
             Kind::Tutorial,
             &Answered::Stored,
-            &Trace { measurements: 4, ..Trace::default() },
+            &Trace {
+                measurements: 4,
+                ..Trace::default()
+            },
             "Feb 22  thermal.qo  0.0000 ▁  stored     4 values  (the tutorial's event of 2022: too old for an alarm)",
         );
         check(
@@ -286,7 +292,10 @@ mod tests {
                 .replace("9985000000000002", "99850000000000019"),
         );
         assert!(same_json(&post, &spelled));
-        assert!(!same_json(&post, &json(&TUTORIAL_POST.replace("0.0015", "0.0016"))));
+        assert!(!same_json(
+            &post,
+            &json(&TUTORIAL_POST.replace("0.0015", "0.0016"))
+        ));
         assert!(!same_json(&post, &json(r#"{"cold":1}"#)));
     }
 }

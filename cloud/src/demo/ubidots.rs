@@ -217,9 +217,9 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
         Err(refusal) => {
             let Refusal { status, reason } = &refusal;
             let (method, path) = (&parts.method, parts.uri.path());
-            shared
-                .complaints
-                .add(format!("{method} {path} was refused with {status}: {reason}"));
+            shared.complaints.add(format!(
+                "{method} {path} was refused with {status}: {reason}"
+            ));
             return reply(*status, None, refusal.body());
         }
     };

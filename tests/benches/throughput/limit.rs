@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use cloud::clock::Clock;
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, PgConnection};
@@ -27,7 +28,7 @@ pub(crate) struct Output {
 }
 
 pub(crate) async fn run(input: Input) -> anyhow::Result<()> {
-    let events = Events::ending(Utc::now());
+    let events = Events::ending(Clock::System.now());
     let pool = PgPoolOptions::new()
         .max_connections(input.clients)
         .min_connections(input.clients)

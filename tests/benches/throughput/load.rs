@@ -14,7 +14,7 @@ use std::sync::{Arc, Barrier, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use chrono::Utc;
+use cloud::clock::Clock;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -88,7 +88,7 @@ pub(crate) fn run(input: Input) -> anyhow::Result<()> {
         due: Semaphore::new(0),
         ready: Barrier::new(threads + usize::from(pacer)),
         start: OnceLock::new(),
-        events: Events::ending(Utc::now()),
+        events: Events::ending(Clock::System.now()),
         input,
     });
     let mut running = Vec::new();

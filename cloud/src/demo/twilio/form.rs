@@ -272,7 +272,9 @@ mod tests {
             .into_owned()
             .collect();
         let got = Draft::parse(&fields);
-        let got = got.as_ref().map(|draft| (draft.to.as_str(), draft.from.as_str()));
+        let got = got
+            .as_ref()
+            .map(|draft| (draft.to.as_str(), draft.from.as_str()));
         assert_eq!(got.map_err(|refusal| refusal.code), expected, "{form}");
     }
 
@@ -284,7 +286,10 @@ mod tests {
         check(&format!("{fine}&ValidityPeriod=900"), both);
         check(&format!("{fine}&ValidityPeriod=0"), Err(90007));
         check(&format!("{fine}&ValidityPeriod=36001"), Err(90007));
-        check(&format!("{fine}&StatusCallback=https://a_b.example/"), Err(21609));
+        check(
+            &format!("{fine}&StatusCallback=https://a_b.example/"),
+            Err(21609),
+        );
         check(&format!("{fine}&MessagingServiceSid=MG1"), Err(20422));
         check("From=%2B15005550006&Body=Hot", Err(21604));
         // A plus that was not encoded arrives as a blank.
@@ -292,13 +297,22 @@ mod tests {
         check("To=%2B14155550123&Body=Hot", Err(21603));
         check("To=%2B14155550123&From=%2B15005550006", Err(21602));
         let long = "a".repeat(1601);
-        check(&format!("To=%2B14155550123&From=%2B15005550006&Body={long}"), Err(21617));
+        check(
+            &format!("To=%2B14155550123&From=%2B15005550006&Body={long}"),
+            Err(21617),
+        );
         let service = format!("MG{}", "0a".repeat(16));
         check(
             &format!("To=%2B14155550123&MessagingServiceSid={service}&Body=Hot"),
             Ok(("+14155550123", &service)),
         );
-        for (number, code) in [("1", 21211), ("2", 21612), ("3", 21408), ("4", 21610), ("9", 21614)] {
+        for (number, code) in [
+            ("1", 21211),
+            ("2", 21612),
+            ("3", 21408),
+            ("4", 21610),
+            ("9", 21614),
+        ] {
             let form = format!("To=%2B1500555000{number}&From=%2B15005550006&Body=Hot");
             check(&form, Err(code));
         }
@@ -317,7 +331,9 @@ mod tests {
             lookup.matches("+14155550123", "+15005550006", sent)
         };
         assert!(matches(""));
-        assert!(matches("To=%2B14155550123&From=%2B15005550006&DateSent%3E=2026-02-03"));
+        assert!(matches(
+            "To=%2B14155550123&From=%2B15005550006&DateSent%3E=2026-02-03"
+        ));
         assert!(matches("DateSent%3E=2026-02-03T10:00:00Z&PageSize=1000"));
         assert!(!matches("DateSent%3E=2026-02-03T10:00:01Z"));
         assert!(matches("DateSent=2026-02-03"));

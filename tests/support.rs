@@ -1,0 +1,14 @@
+//! What the tests stand on.
+
+/// The service with its loops turned by hand.
+pub mod app;
+/// A proxy before Postgres that can be cut.
+pub mod chaos;
+/// A database for each test.
+pub mod database;
+/// Events as Notehub posts them.
+pub mod event;
+/// The program as a process.
+pub mod program;
+/// A scripted HTTP server.
+pub mod receiver;
