@@ -29,7 +29,7 @@ struct Paper(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Paper {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        self.0.lock().expect("whole paper").write(bytes)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -37,43 +37,41 @@ impl Write for Paper {
     }
 }
 
+async fn watch(options: &DemoOptions) -> (ExitCode, String) {
+    let paper = Paper::default();
+    let mut screen = Screen::new(Box::new(paper.clone()), Ink::Plain);
+    let code = play(options, &mut screen).await.expect("a demo");
+    let bytes = paper.0.lock().expect("whole paper").clone();
+    (code, String::from_utf8(bytes).expect("text"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_recorded_day_comes_to_what_it_must() {
     let database = database().await;
     let options = DemoOptions {
-        listen: "127.0.0.1:0".parse().unwrap(),
+        listen: "127.0.0.1:0".parse().expect("an address"),
         database_url: Some(database.url.clone()),
         pace: Duration::ZERO,
         exit: true,
         print_ready: true,
     };
-    let paper = Paper::default();
-    let mut screen = Screen::new(Box::new(paper.clone()), Ink::Plain);
-    let code = play(&options, &mut screen).await.unwrap();
-    let shown = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+    let (code, shown) = watch(&options).await;
     assert_eq!(code, ExitCode::SUCCESS, "{shown}");
     assert!(shown.contains("\nready http://127.0.0.1:"), "{shown}");
     assert!(shown.contains(TUTORIAL_POST), "{shown}");
     assert!(!shown.contains('✗'), "{shown}");
-    let texts: Vec<_> = shown
-        .lines()
-        .filter(|line| line.contains("to +14155550123"))
-        .collect();
+    let to_phone = |line: &&str| line.contains("to +14155550123");
+    let texts: Vec<_> = shown.lines().filter(to_phone).collect();
     assert_eq!(texts.len(), 2, "{shown}");
     assert!(
-        texts.iter().all(|about| about.contains("1 segment,")),
+        texts.iter().all(|text| text.contains("1 segment,")),
         "{texts:?}"
     );
     // A second day in the same database is not what the demo was asked to show, and it says so.
-    let paper = Paper::default();
-    let mut screen = Screen::new(Box::new(paper.clone()), Ink::Plain);
-    let code = play(&options, &mut screen).await.unwrap();
-    let shown = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
-    assert_eq!(code, ExitCode::FAILURE);
-    assert!(
-        shown.contains("The day did not come to what it must:"),
-        "{shown}"
-    );
+    let (code, shown) = watch(&options).await;
+    assert_eq!(code, ExitCode::FAILURE, "{shown}");
+    let problem = "The day did not come to what it must:";
+    assert!(shown.contains(problem), "{shown}");
 }
 
 /// One request to a stand-in for Ubidots, right in every respect until a test changes it.

@@ -5,12 +5,12 @@
 
 mod support;
 
-mod receive;
-mod process;
+mod commands;
+mod crash;
 mod deliver;
 mod incidents;
-mod crash;
-mod commands;
+mod process;
+mod receive;
 
 mod alert;
 mod demo;

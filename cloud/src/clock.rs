@@ -19,7 +19,10 @@ impl Clock {
         Self::Manual(Arc::new(Mutex::new(start)))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the clock that everything else is told to ask")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that everything else is told to ask"
+    )]
     pub fn now(&self) -> DateTime<Utc> {
         match self {
             // Postgres keeps microseconds: a finer time would not be equal to itself after a round trip.
@@ -33,7 +36,9 @@ impl Clock {
     /// # Panics
     /// If this is the system's clock.
     pub fn advance(&self, by: TimeDelta) -> DateTime<Utc> {
-        let Self::Manual(now) = self else { panic!("only a manual clock can be moved") };
+        let Self::Manual(now) = self else {
+            panic!("only a manual clock can be moved")
+        };
         let mut now = now.lock().unwrap_or_else(PoisonError::into_inner);
         *now += by;
         *now

@@ -5,7 +5,7 @@
 mod access;
 mod check;
 mod replay;
-mod serve;
+pub(crate) mod serve;
 mod try_route;
 
 use std::collections::BTreeMap;
@@ -22,7 +22,11 @@ use crate::{database, demo};
 
 /// Takes events from Notehub, stores them for good, forwards them and texts a person when it matters.
 #[derive(Debug, Parser)]
-#[command(name = "cloud", version, after_help = "With no command it serves. Configuration: `cloud.toml` here, or --config; every key is shown in deploy/cloud.toml.")]
+#[command(
+    name = "cloud",
+    version,
+    after_help = "With no command it serves. Configuration: `cloud.toml` here, or --config; every key is shown in deploy/cloud.toml."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -36,7 +40,13 @@ struct Common {
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// How logs are written to standard error; RUST_LOG chooses what is logged.
-    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "FORMAT"
+    )]
     log_format: LogFormat,
 }
 
@@ -61,11 +71,16 @@ enum Command {
 /// Runs the program with these arguments, the first being its name.
 pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> ExitCode {
     let cli = Cli::parse_from(arguments);
-    let command = cli.command.unwrap_or(Command::Serve(serve::ServeOptions::default()));
+    let command = cli
+        .command
+        .unwrap_or(Command::Serve(serve::ServeOptions::default()));
     if matches!(command, Command::TransformWorker) {
         return transform::worker_main();
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::new(error).context("starting the runtime")),
     };
@@ -76,13 +91,16 @@ pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> ExitCode {
 }
 
 async fn dispatch(command: Command, common: &Common) -> anyhow::Result<ExitCode> {
-    let quiet = matches!(command, Command::Demo(_) | Command::CheckConfig | Command::TryRoute(_) | Command::Replay(_));
+    let quiet = matches!(
+        command,
+        Command::Demo(_) | Command::CheckConfig | Command::TryRoute(_) | Command::Replay(_)
+    );
     observe::init(common.log_format, if quiet { "warn" } else { "info" });
     // Fails only if one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match command {
         Command::Serve(options) => serve::serve(load(common)?, options).await,
-        Command::Demo(_) => unimplemented!(),
+        Command::Demo(options) => demo::demo(options).await,
         Command::CheckConfig => check::check(&load(common)?),
         Command::TryRoute(options) => try_route::try_route(&load(common)?.config, &options).await,
         Command::Replay(options) => replay::replay(load(common)?.config, options).await,
@@ -92,8 +110,9 @@ async fn dispatch(command: Command, common: &Common) -> anyhow::Result<ExitCode>
 }
 
 fn load(common: &Common) -> anyhow::Result<Loaded> {
-    let environment: BTreeMap<String, String> =
-        std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect();
+    let environment: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
     let loaded = Config::load(common.config.as_deref(), &environment)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");

@@ -32,7 +32,10 @@ pub struct Database {
 /// Connects, starting the embedded server if no database is configured, and migrates.
 pub async fn open(config: &config::Database) -> anyhow::Result<Database> {
     let database = connect(config).await?;
-    MIGRATOR.run(&database.pool).await.context("migrating the database")?;
+    MIGRATOR
+        .run(&database.pool)
+        .await
+        .context("migrating the database")?;
     Ok(database)
 }
 
@@ -44,7 +47,9 @@ async fn connect(config: &config::Database) -> anyhow::Result<Database> {
             // The parser's own message may repeat the URL, and with it the password.
             .map_err(|_| anyhow::anyhow!("database.url is no Postgres URL; it looks like postgres://user:password@host:5432/database"))?;
         let place = format!("{}:{}", options.get_host(), options.get_port());
-        let pool = pool(config, options).await.with_context(|| format!("connecting to the database at {place} (database.url or DATABASE_URL)"))?;
+        let pool = pool(config, options).await.with_context(|| {
+            format!("connecting to the database at {place} (database.url or DATABASE_URL)")
+        })?;
         return Ok(Database {
             pool,
             #[cfg(feature = "embedded-postgres")]
@@ -63,23 +68,44 @@ async fn embedded(config: &config::Database) -> anyhow::Result<Database> {
         environment: Vec::new(),
         max_connections: config.max_connections,
     };
-    let server = embedded::Embedded::start(&settings, &|progress: &str| tracing::info!("{progress}")).await.context("starting the embedded Postgres")?;
-    let administration = PgPoolOptions::new().max_connections(1).connect_with(server.options("postgres")).await?;
-    let exists = sqlx::query_scalar!("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1) AS \"exists!\"", EMBEDDED_DATABASE)
-        .fetch_one(&administration)
+    let server =
+        embedded::Embedded::start(&settings, &|progress: &str| tracing::info!("{progress}"))
+            .await
+            .context("starting the embedded Postgres")?;
+    let administration = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_with(server.options("postgres"))
         .await?;
+    let exists = sqlx::query_scalar!(
+        "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1) AS \"exists!\"",
+        EMBEDDED_DATABASE
+    )
+    .fetch_one(&administration)
+    .await?;
     if !exists {
-        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {EMBEDDED_DATABASE}"))).execute(&administration).await?;
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "CREATE DATABASE {EMBEDDED_DATABASE}"
+        )))
+        .execute(&administration)
+        .await?;
     }
     administration.close().await;
     let pool = pool(config, server.options(EMBEDDED_DATABASE)).await?;
-    tracing::info!(psql = format!("psql '{}'", server.url(EMBEDDED_DATABASE)), "embedded Postgres runs");
-    Ok(Database { pool, server: Some(server) })
+    tracing::info!(
+        psql = format!("psql '{}'", server.url(EMBEDDED_DATABASE)),
+        "embedded Postgres runs"
+    );
+    Ok(Database {
+        pool,
+        server: Some(server),
+    })
 }
 
 #[cfg(not(feature = "embedded-postgres"))]
 async fn embedded(_: &config::Database) -> anyhow::Result<Database> {
-    anyhow::bail!("no database: set DATABASE_URL or database.url (this program was built without the embedded Postgres)")
+    anyhow::bail!(
+        "no database: set DATABASE_URL or database.url (this program was built without the embedded Postgres)"
+    )
 }
 
 async fn pool(config: &config::Database, options: PgConnectOptions) -> sqlx::Result<PgPool> {

@@ -118,8 +118,14 @@ impl Lane {
             Some(_) => LIMITED_BATCH,
             None => BATCH,
         };
-        let until = now + TimeDelta::from_std(lane.destination.longest() + LEASE_MARGIN).unwrap_or(TimeDelta::MAX);
-        let Claim { lease, deliveries, tries } = outbox::claim(&lane.pool, self.name(), most, now, until).await?;
+        let until = now
+            + TimeDelta::from_std(lane.destination.longest() + LEASE_MARGIN)
+                .unwrap_or(TimeDelta::MAX);
+        let Claim {
+            lease,
+            deliveries,
+            tries,
+        } = outbox::claim(&lane.pool, self.name(), most, now, until).await?;
         if deliveries.is_empty() {
             return Ok(Worked::default());
         }
@@ -144,15 +150,27 @@ impl Lane {
         for lost in finished.iter().filter(|one| !ours.contains(&one.id)) {
             tracing::warn!(delivery.id = %lost.id, destination = self.name(), outcome = lost.outcome, "lease lost before the attempt was recorded");
         }
-        Ok(Worked { attempted: finished.len(), not_before })
+        Ok(Worked {
+            attempted: finished.len(),
+            not_before,
+        })
     }
 
     fn schedule(&self, one: &Outbound) -> &Schedule {
-        if one.incident_id.is_some() { &self.0.notices } else { &self.0.events }
+        if one.incident_id.is_some() {
+            &self.0.notices
+        } else {
+            &self.0.events
+        }
     }
 
     /// Ends those that are too old to be sent.
-    async fn drop_expired(&self, lease: uuid::Uuid, deliveries: Vec<Outbound>, now: DateTime<Utc>) -> sqlx::Result<Vec<Outbound>> {
+    async fn drop_expired(
+        &self,
+        lease: uuid::Uuid,
+        deliveries: Vec<Outbound>,
+        now: DateTime<Utc>,
+    ) -> sqlx::Result<Vec<Outbound>> {
         let mut fresh = Vec::with_capacity(deliveries.len());
         for one in deliveries {
             match self.schedule(&one).expired(one.created_at, now) {
@@ -167,11 +185,19 @@ impl Lane {
     }
 
     /// Chooses what may be sent now: groups for one request each, the ids of the rest, and when the rest may go.
-    fn admit(&self, mut deliveries: Vec<Outbound>, now: DateTime<Utc>) -> (Vec<Vec<Outbound>>, Vec<uuid::Uuid>, Option<DateTime<Utc>>) {
+    fn admit(
+        &self,
+        mut deliveries: Vec<Outbound>,
+        now: DateTime<Utc>,
+    ) -> (Vec<Vec<Outbound>>, Vec<uuid::Uuid>, Option<DateTime<Utc>>) {
         let ids = |rest: &[Outbound]| rest.iter().map(|one| one.id).collect::<Vec<_>>();
         let mut unsent = Vec::new();
         let mut not_before = None;
-        let permit = if deliveries.is_empty() { Permit::Go } else { self.breaker().permit(now) };
+        let permit = if deliveries.is_empty() {
+            Permit::Go
+        } else {
+            self.breaker().permit(now)
+        };
         match permit {
             Permit::Go => {}
             Permit::Probe => unsent = ids(&deliveries.split_off(1)),
@@ -180,18 +206,29 @@ impl Lane {
                 unsent = ids(&std::mem::take(&mut deliveries));
             }
         }
-        let alone = |deliveries: Vec<Outbound>| deliveries.into_iter().map(|one| vec![one]).collect::<Vec<_>>();
+        let alone = |deliveries: Vec<Outbound>| {
+            deliveries
+                .into_iter()
+                .map(|one| vec![one])
+                .collect::<Vec<_>>()
+        };
         let (Some(limiter), Some(limit)) = (&self.0.limiter, &self.0.destination.rate_limit) else {
             return (alone(deliveries), unsent, not_before);
         };
         // Points travel together only when there are more than the limit lets through at once.
         let backlog = deliveries.len() > usize::try_from(limit.count.get()).unwrap_or(usize::MAX);
         let mut groups = Vec::new();
-        for group in if backlog { self.0.destination.group(deliveries) } else { alone(deliveries) } {
+        for group in if backlog {
+            self.0.destination.group(deliveries)
+        } else {
+            alone(deliveries)
+        } {
             match limiter.check() {
                 Ok(()) => groups.push(group),
                 Err(refused) => {
-                    let wait = refused.wait_time_from(governor::clock::Clock::now(&governor::clock::DefaultClock::default()));
+                    let wait = refused.wait_time_from(governor::clock::Clock::now(
+                        &governor::clock::DefaultClock::default(),
+                    ));
                     not_before = Some(now + TimeDelta::from_std(wait).unwrap_or_default());
                     unsent.extend(ids(&group));
                 }
@@ -202,7 +239,9 @@ impl Lane {
 
     fn note(&self, outcome: &Outcome, now: DateTime<Utc>) {
         let recorded = Recorded::of(outcome);
-        self.0.doubtful.store(recorded != Recorded::Alive, Ordering::Relaxed);
+        self.0
+            .doubtful
+            .store(recorded != Recorded::Alive, Ordering::Relaxed);
         let changed = self.breaker().record(recorded, now);
         if let Some(changed) = changed {
             tracing::warn!(destination = self.name(), ?changed, "breaker");
@@ -210,12 +249,29 @@ impl Lane {
     }
 
     fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
-        self.0.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .breaker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What follows from an attempt, logged as one wide line.
-    fn judge(&self, one: &Outbound, tries: u32, attempted: Attempted, started_at: DateTime<Utc>, ended_at: DateTime<Utc>) -> Finished {
-        let next = retry::next(self.schedule(one), one.created_at, tries, &attempted.outcome, ended_at, rand::random());
+    fn judge(
+        &self,
+        one: &Outbound,
+        tries: u32,
+        attempted: Attempted,
+        started_at: DateTime<Utc>,
+        ended_at: DateTime<Utc>,
+    ) -> Finished {
+        let next = retry::next(
+            self.schedule(one),
+            one.created_at,
+            tries,
+            &attempted.outcome,
+            ended_at,
+            rand::random(),
+        );
         let outcome = match attempted.outcome {
             Outcome::Delivered => "delivered",
             Outcome::Retry { .. } => "retry",
@@ -243,7 +299,13 @@ impl Lane {
             state,
             due_at,
             reason,
-            ambiguous: matches!(attempted.outcome, Outcome::Retry { ambiguous: true, .. }),
+            ambiguous: matches!(
+                attempted.outcome,
+                Outcome::Retry {
+                    ambiguous: true,
+                    ..
+                }
+            ),
         }
     }
 }
@@ -252,7 +314,13 @@ async fn run(lane: Lane, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let now = lane.0.clock.now();
         let pause = match lane.tick(now).await {
-            Ok(Worked { not_before: Some(until), .. }) => (until - lane.0.clock.now()).to_std().unwrap_or_default().clamp(Duration::from_millis(5), POLL * 5),
+            Ok(Worked {
+                not_before: Some(until),
+                ..
+            }) => (until - lane.0.clock.now())
+                .to_std()
+                .unwrap_or_default()
+                .clamp(Duration::from_millis(5), POLL * 5),
             Ok(Worked { attempted: 0, .. }) => POLL,
             Ok(_) => {
                 // There may be more than one worker's share.
@@ -260,7 +328,11 @@ async fn run(lane: Lane, stop: CancellationToken) {
                 continue;
             }
             Err(error) => {
-                tracing::error!(destination = lane.name(), error = format!("{error:#}"), "deliveries not made");
+                tracing::error!(
+                    destination = lane.name(),
+                    error = format!("{error:#}"),
+                    "deliveries not made"
+                );
                 tokio::select! { () = tokio::time::sleep(POLL) => {}, () = stop.cancelled() => {} }
                 continue;
             }
@@ -275,6 +347,8 @@ async fn run(lane: Lane, stop: CancellationToken) {
 
 fn limiter(limit: &config::RateLimit) -> DefaultDirectRateLimiter {
     let each = limit.per / limit.count.get();
-    let quota = Quota::with_period(each).unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN)).allow_burst(limit.count);
+    let quota = Quota::with_period(each)
+        .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
+        .allow_burst(limit.count);
     RateLimiter::direct(quota)
 }

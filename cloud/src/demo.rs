@@ -47,12 +47,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::command::serve::stop_signal;
 use anyhow::Context as _;
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -100,7 +100,7 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<ExitCode> {
 
 /// The demo on any screen.
 pub async fn play(options: &DemoOptions, screen: &mut Screen) -> anyhow::Result<ExitCode> {
-    let interrupted = interrupt()?;
+    let interrupted = stop_signal()?;
     tokio::pin!(interrupted);
     let folder = TemporaryFolder::new()?;
     screen.say("starting Postgres, the service, and stand-ins for Ubidots and Twilio ...\n")?;
@@ -118,7 +118,7 @@ pub async fn play(options: &DemoOptions, screen: &mut Screen) -> anyhow::Result<
         let code = show(&stage, &pool, address, options, screen).await?;
         if code == ExitCode::SUCCESS && !options.exit {
             screen.say(&stage.where_to_look(address, screen.ink))?;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         anyhow::Ok(code)
     };
@@ -342,18 +342,6 @@ pub fn local_client() -> anyhow::Result<reqwest::Client> {
         .timeout(Duration::from_secs(30))
         .build()
         .context("the HTTP client of the demo")
-}
-
-/// Ctrl-C, or a polite request to end.
-fn interrupt() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
 
 /// Resolves once the service has ended; whoever waits for it afterwards gets its result.

@@ -28,8 +28,13 @@ impl Error {
     /// A body that could not be read to its end: too large, or the sender broke off.
     pub fn of_body(error: &axum::Error, limit: usize) -> Self {
         let first: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
-        let too_large = std::iter::successors(first, |cause| cause.source()).any(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
-        if too_large { Self::TooLarge(limit) } else { Self::Unreadable("the body broke off before its end".into()) }
+        let too_large = std::iter::successors(first, |cause| cause.source())
+            .any(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
+        if too_large {
+            Self::TooLarge(limit)
+        } else {
+            Self::Unreadable("the body broke off before its end".into())
+        }
     }
 
     /// A short, stable name for metrics and logs.
@@ -67,8 +72,15 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let body = Json(json!({ "error": self.name(), "message": self.to_string() }));
         match self {
-            Self::Unavailable(_) => (self.status(), [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)], body).into_response(),
-            Self::Unauthorized(_) => (self.status(), [(header::WWW_AUTHENTICATE, "Bearer")], body).into_response(),
+            Self::Unavailable(_) => (
+                self.status(),
+                [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)],
+                body,
+            )
+                .into_response(),
+            Self::Unauthorized(_) => {
+                (self.status(), [(header::WWW_AUTHENTICATE, "Bearer")], body).into_response()
+            }
             _ => (self.status(), body).into_response(),
         }
     }

@@ -4,30 +4,30 @@
 //! measurements, deliveries and incidents of it, `deliver` brings the deliveries to their destinations. Between each two
 //! stands a table, so a crash anywhere is only a delay. `watch` does what time alone brings about.
 
-/// One typed, validated value from file and environment.
-pub mod config;
-/// What a caller is told when a request fails.
-pub mod error;
 /// The one place that reads the time.
 pub mod clock;
-/// Stage one: `POST /notehub`, stored before it is answered.
-pub mod receive;
-/// Stage two: from events to measurements, deliveries and incidents.
-pub mod process;
+/// The command line.
+pub mod command;
+/// One typed, validated value from file and environment.
+pub mod config;
+/// The configured Postgres, or the embedded one.
+pub mod database;
 /// Stage three: from due deliveries to a destination's answer.
 pub mod deliver;
+/// A recorded day, replayed against the real service with local stand-ins.
+pub mod demo;
+/// What a caller is told when a request fails.
+pub mod error;
+/// Logs and metrics.
+pub mod observe;
+/// Stage two: from events to measurements, deliveries and incidents.
+pub mod process;
+/// Stage one: `POST /notehub`, stored before it is answered.
+pub mod receive;
 /// Reminders, held-back notices, lost claims.
 pub mod watch;
 /// The routes, and the API for people and scripts.
 pub mod web;
-/// Logs and metrics.
-pub mod observe;
-/// The configured Postgres, or the embedded one.
-pub mod database;
-/// A recorded day, replayed against the real service with local stand-ins.
-pub mod demo;
-/// The command line.
-pub mod command;
 
 use std::future::Future;
 use std::ops::Deref;
@@ -92,31 +92,56 @@ pub struct Service {
 
 impl Service {
     /// Needs a migrated database, tokens in the configuration, and this program's file to start transform workers from.
-    pub fn new(config: Config, pool: PgPool, clock: Clock, worker_exe: PathBuf) -> anyhow::Result<Self> {
+    pub fn new(
+        config: Config,
+        pool: PgPool,
+        clock: Clock,
+        worker_exe: PathBuf,
+    ) -> anyhow::Result<Self> {
         let transforms = Transforms::new(&config.transform, worker_exe);
         let plan = Arc::new(Plan::compile(&config, &transforms).map_err(|bad| {
             let lines: Vec<_> = bad.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("expressions that do not compile:\n{}", lines.join("\n"))
         })?);
-        let lanes = config.destinations.iter().map(|destination| Lane::new(destination, &pool, &clock)).collect::<anyhow::Result<Vec<_>>>()?;
+        let lanes = config
+            .destinations
+            .iter()
+            .map(|destination| Lane::new(destination, &pool, &clock))
+            .collect::<anyhow::Result<Vec<_>>>()?;
         let wake_process = Arc::new(Notify::new());
         let intake = (TaskTracker::new(), CancellationToken::new());
         let app = App(Arc::new(AppParts {
             intake: Intake::start(&pool, &clock, &wake_process, &intake.0, &intake.1),
             notehub_tokens: Tokens::new(&config.access.notehub_tokens),
             people_tokens: Tokens::new(&config.access.people_token),
-            processor: Processor { pool: pool.clone(), plan: plan.clone(), transforms: transforms.clone() },
+            processor: Processor {
+                pool: pool.clone(),
+                plan: plan.clone(),
+                transforms: transforms.clone(),
+            },
             lanes,
             wake_process,
             config,
             pool: pool.clone(),
             clock,
         }));
-        Ok(Self { app, watch: Watch { pool, plan, transforms }, intake })
+        Ok(Self {
+            app,
+            watch: Watch {
+                pool,
+                plan,
+                transforms,
+            },
+            intake,
+        })
     }
 
     /// Serves until `shutdown` resolves; then answers what is in flight, finishes what is being sent, and returns.
-    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> anyhow::Result<()> {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         for _ in 0..PROCESSORS {
             tasks.spawn(run_process(self.app.clone(), stop.clone()));
@@ -124,7 +149,12 @@ impl Service {
         for lane in &self.app.lanes {
             lane.start(&tasks, &stop);
         }
-        tasks.spawn(watch::run(self.watch, self.app.lanes.clone(), self.app.clock.clone(), stop.clone()));
+        tasks.spawn(watch::run(
+            self.watch,
+            self.app.lanes.clone(),
+            self.app.clock.clone(),
+            stop.clone(),
+        ));
 
         let served = web::serve(web::router(self.app.clone()), listener, shutdown).await;
         tracing::info!("stopping: requests are answered, what is being sent is finished");
@@ -148,7 +178,10 @@ async fn run_process(app: App, stop: CancellationToken) {
             },
             Ok(_) => app.lanes.iter().for_each(Lane::wake),
             Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "events not processed; they stay in the queue");
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "events not processed; they stay in the queue"
+                );
                 tokio::select! { () = tokio::time::sleep(POLL) => {}, () = stop.cancelled() => {} }
             }
         }
@@ -165,7 +198,12 @@ pub struct Started {
 /// Opens the database, migrates it, and makes the service.
 pub async fn start(config: Config) -> anyhow::Result<Started> {
     let database = database::open(&config.database).await?;
-    let service = Service::new(config, database.pool.clone(), Clock::System, plan::worker_exe()?)?;
+    let service = Service::new(
+        config,
+        database.pool.clone(),
+        Clock::System,
+        plan::worker_exe()?,
+    )?;
     Ok(Started { database, service })
 }
 
@@ -175,7 +213,11 @@ impl Started {
     }
 
     /// Serves on an already bound listener until `shutdown` resolves, and closes the database.
-    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> anyhow::Result<()> {
         let Self { database, service } = self;
         let served = tokio::select! {
             served = service.serve(listener, shutdown) => served,

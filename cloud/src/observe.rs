@@ -14,7 +14,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::App;
 
-const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const SECONDS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
 const EVENTS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -27,12 +29,21 @@ pub enum LogFormat {
 
 /// Sets up logging for the whole process; `RUST_LOG` chooses what is logged.
 pub fn init(format: LogFormat, default_filter: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let terminal = std::io::stderr().is_terminal();
     // A second call, as tests make, keeps what the first one set.
     if format == LogFormat::Json || (format == LogFormat::Auto && !terminal) {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init().ok();
+        builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .try_init()
+            .ok();
     } else {
         builder.with_ansi(terminal).try_init().ok();
     }
@@ -53,8 +64,13 @@ fn recorder() -> &'static PrometheusHandle {
     RECORDER.get_or_init(|| {
         let builder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)
-            .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_events".into()), EVENTS));
-        let recorder = builder.map_or_else(|_| PrometheusBuilder::new().build_recorder(), PrometheusBuilder::build_recorder);
+            .and_then(|builder| {
+                builder.set_buckets_for_metric(Matcher::Suffix("_events".into()), EVENTS)
+            });
+        let recorder = builder.map_or_else(
+            |_| PrometheusBuilder::new().build_recorder(),
+            PrometheusBuilder::build_recorder,
+        );
         let handle = recorder.handle();
         if metrics::set_global_recorder(recorder).is_err() {
             tracing::warn!("another metrics recorder is installed; /metrics will be empty");
@@ -66,12 +82,27 @@ fn recorder() -> &'static PrometheusHandle {
 
 fn describe() {
     use metrics::{describe_counter, describe_histogram};
-    describe_counter!("cloud_receive_requests_total", "Requests to /notehub, by outcome.");
+    describe_counter!(
+        "cloud_receive_requests_total",
+        "Requests to /notehub, by outcome."
+    );
     describe_histogram!("cloud_receive_batch_events", "Events stored by one commit.");
-    describe_histogram!("cloud_receive_commit_seconds", "Time of one commit of events.");
+    describe_histogram!(
+        "cloud_receive_commit_seconds",
+        "Time of one commit of events."
+    );
     describe_counter!("cloud_process_events_total", "Events processed.");
-    describe_counter!("cloud_process_errors_total", "Errors left with events, by the part that failed.");
-    describe_histogram!("cloud_process_batch_seconds", "Time of one batch from taking events to the commit.");
-    describe_counter!("cloud_deliver_attempts_total", "Attempts at deliveries, by destination and outcome.");
+    describe_counter!(
+        "cloud_process_errors_total",
+        "Errors left with events, by the part that failed."
+    );
+    describe_histogram!(
+        "cloud_process_batch_seconds",
+        "Time of one batch from taking events to the commit."
+    );
+    describe_counter!(
+        "cloud_deliver_attempts_total",
+        "Attempts at deliveries, by destination and outcome."
+    );
     describe_counter!("cloud_incidents_opened_total", "Incidents opened, by rule.");
 }

@@ -54,12 +54,19 @@ pub struct Taken {
 
 impl Taken {
     pub fn text(&self, field: &str) -> Option<&str> {
-        self.value.get(field)?.as_str().filter(|text| !text.is_empty())
+        self.value
+            .get(field)?
+            .as_str()
+            .filter(|text| !text.is_empty())
     }
 
     pub fn fleets(&self) -> Vec<String> {
         let fleets = self.value.get("fleets").and_then(Value::as_array);
-        fleets.into_iter().flatten().filter_map(|fleet| fleet.as_str().map(str::to_owned)).collect()
+        fleets
+            .into_iter()
+            .flatten()
+            .filter_map(|fleet| fleet.as_str().map(str::to_owned))
+            .collect()
     }
 
     pub fn body(&self) -> &Value {
@@ -67,7 +74,13 @@ impl Taken {
     }
 
     pub fn is_in(&self, scope: &Scope) -> bool {
-        scope.matches(&self.file, &self.device, self.text("sn"), &self.fleets(), self.text("product").unwrap_or_default())
+        scope.matches(
+            &self.file,
+            &self.device,
+            self.text("sn"),
+            &self.fleets(),
+            self.text("product").unwrap_or_default(),
+        )
     }
 }
 
@@ -106,7 +119,10 @@ impl Processor {
     pub async fn tick(&self, now: DateTime<Utc>) -> anyhow::Result<usize> {
         match self.batch(now, BATCH).await {
             Err(error) if error.downcast_ref().is_some_and(refuses_data) => {
-                tracing::warn!(error = format!("{error:#}"), "the database refuses a batch; its events are processed one by one");
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "the database refuses a batch; its events are processed one by one"
+                );
                 self.one_by_one(now).await
             }
             other => other,
@@ -121,7 +137,11 @@ impl Processor {
             return Ok(0);
         }
         let count = events.len();
-        self.apply(&mut transaction, events, now).await?;
+        if let Err(error) = self.apply(&mut transaction, events, now).await {
+            // Not left to the drop: whoever comes next would find the shards still held.
+            transaction.rollback().await.ok();
+            return Err(error);
+        }
         transaction.commit().await?;
         metrics::counter!("cloud_process_events_total").increment(count as u64);
         metrics::histogram!("cloud_process_batch_seconds").record(started.elapsed());
@@ -129,7 +149,12 @@ impl Processor {
     }
 
     /// Decides what follows from the events, and writes it.
-    async fn apply(&self, connection: &mut PgConnection, events: Vec<Taken>, now: DateTime<Utc>) -> anyhow::Result<()> {
+    async fn apply(
+        &self,
+        connection: &mut PgConnection,
+        events: Vec<Taken>,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
         let alerts = incident::load(connection, &self.plan, &events).await?;
         let plan = self.plan.clone();
         let (events, alerts, effects) = self
@@ -140,7 +165,11 @@ impl Processor {
             })
             .await?;
         record::write(connection, &events, &effects, now).await?;
-        let routed: Vec<_> = effects.deliveries.iter().map(|(event, routed)| NewDelivery::of_route(&events[*event], routed)).collect();
+        let routed: Vec<_> = effects
+            .deliveries
+            .iter()
+            .map(|(event, routed)| NewDelivery::of_route(&events[*event], routed))
+            .collect();
         outbox::enqueue(connection, &routed, now).await?;
         incident::follow(connection, self, &events, effects, alerts, now).await
     }
@@ -151,7 +180,9 @@ impl Processor {
         while done < usize::try_from(BATCH).unwrap_or(usize::MAX) {
             let mut transaction = self.pool.begin().await?;
             let events = record::take(&mut transaction, 1).await?;
-            let Some(uid) = events.first().map(|event| event.uid.clone()) else { break };
+            let Some(uid) = events.first().map(|event| event.uid.clone()) else {
+                break;
+            };
             let mut attempt = transaction.begin().await?;
             match self.apply(&mut attempt, events, now).await {
                 Ok(()) => attempt.commit().await?,
@@ -169,7 +200,12 @@ impl Processor {
 }
 
 /// Decides everything that follows from these events, in their order. Pure but for the patience kept with expressions.
-fn decide(plan: &Plan, events: &[Taken], remembered: &HashMap<AlertKey, incident::Remembered>, now: DateTime<Utc>) -> Effects {
+fn decide(
+    plan: &Plan,
+    events: &[Taken],
+    remembered: &HashMap<AlertKey, incident::Remembered>,
+    now: DateTime<Utc>,
+) -> Effects {
     let mut effects = Effects::default();
     for (index, event) in events.iter().enumerate() {
         measure(plan, index, event, now, &mut effects);
@@ -177,7 +213,11 @@ fn decide(plan: &Plan, events: &[Taken], remembered: &HashMap<AlertKey, incident
             match routing {
                 Routing::Deliver(routed) => effects.deliveries.push((index, routed)),
                 Routing::Nothing => {}
-                Routing::Failed(error) => effects.errors.push((index, format!("route {}", route.config.name), error)),
+                Routing::Failed(error) => {
+                    effects
+                        .errors
+                        .push((index, format!("route {}", route.config.name), error))
+                }
             }
         }
         for (rule_index, rule) in plan.rules.iter().enumerate() {
@@ -194,12 +234,31 @@ fn decide(plan: &Plan, events: &[Taken], remembered: &HashMap<AlertKey, incident
             };
             let at = alert::moment(event.captured_at, event.received_at, event.stored_at);
             let key = (rule_index, event.device.clone());
-            let before = effects.alerts.get(&key).or_else(|| remembered.get(&key).map(|row| &row.alert));
-            let (after, step) = alert::step(&rule.condition, &before.cloned().unwrap_or_default(), Sample { at, value }, now);
-            tracing::debug!(rule = rule.config.name, device = event.device, event.uid = event.uid, "{step}");
+            let before = effects
+                .alerts
+                .get(&key)
+                .or_else(|| remembered.get(&key).map(|row| &row.alert));
+            let (after, step) = alert::step(
+                &rule.condition,
+                &before.cloned().unwrap_or_default(),
+                Sample { at, value },
+                now,
+            );
+            tracing::debug!(
+                rule = rule.config.name,
+                device = event.device,
+                event.uid = event.uid,
+                "{step}"
+            );
             if !matches!(step, alert::Step::Ignored(_)) {
                 effects.alerts.insert(key, after);
-                effects.transitions.push(Transition { rule: rule_index, event: index, at, value: alert::rounded(value), step });
+                effects.transitions.push(Transition {
+                    rule: rule_index,
+                    event: index,
+                    at,
+                    value: alert::rounded(value),
+                    step,
+                });
             }
         }
     }
@@ -218,15 +277,28 @@ fn measure(plan: &Plan, index: usize, event: &Taken, now: DateTime<Utc>, effects
             }
         },
     };
-    effects.points.extend(points.into_iter().map(|point| (index, point)));
+    effects
+        .points
+        .extend(points.into_iter().map(|point| (index, point)));
 }
 
 /// The number that a rule reads from an event; none if its expression yields nothing and the rule assumes nothing.
 ///
 /// A templated note leaves zeros out, so a rule may say which number an absent one stands for. That holds for notes that
 /// say something at all: an event without a body says nothing about the value.
-pub fn rule_value(rule: &plan::Rule, event: &Taken, now: DateTime<Utc>) -> Result<Option<f64>, TransformError> {
-    let assumed = || rule.config.missing.filter(|_| event.body().as_object().is_some_and(|body| !body.is_empty()));
+pub fn rule_value(
+    rule: &plan::Rule,
+    event: &Taken,
+    now: DateTime<Utc>,
+) -> Result<Option<f64>, TransformError> {
+    let assumed = || {
+        rule.config.missing.filter(|_| {
+            event
+                .body()
+                .as_object()
+                .is_some_and(|body| !body.is_empty())
+        })
+    };
     match rule.value.run(&event.value, now) {
         Outcome::Json(Value::Null) | Outcome::Nothing => Ok(assumed()),
         Outcome::Json(value) => match crate::receive::event::number(&value) {

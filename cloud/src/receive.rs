@@ -23,7 +23,12 @@ use crate::error::Error;
 use store::{StoreError, Stored};
 
 pub async fn notehub(State(app): State<App>, headers: HeaderMap, body: Body) -> Response {
-    let answer = match tokio::time::timeout(app.config.server.request_timeout, accept(&app, &headers, body)).await {
+    let answer = match tokio::time::timeout(
+        app.config.server.request_timeout,
+        accept(&app, &headers, body),
+    )
+    .await
+    {
         Ok(answer) => answer,
         // It may be stored all the same; the repeat is then a duplicate.
         Err(_elapsed) => Err(Error::Unavailable("the request took too long".into())),
@@ -41,12 +46,18 @@ pub async fn notehub(State(app): State<App>, headers: HeaderMap, body: Body) -> 
 }
 
 async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(String, Stored), Error> {
-    let token = auth::presented(headers, "x-notehub-token").ok_or(Error::Unauthorized("send the header `Authorization: Bearer <token>`"))?;
+    let token = auth::presented(headers, "x-notehub-token").ok_or(Error::Unauthorized(
+        "send the header `Authorization: Bearer <token>`",
+    ))?;
     if !app.notehub_tokens.accept(token) {
-        return Err(Error::Unauthorized("the token is not one of access.notehub_tokens"));
+        return Err(Error::Unauthorized(
+            "the token is not one of access.notehub_tokens",
+        ));
     }
     let limit = app.config.server.body_limit;
-    let body = to_bytes(body, limit).await.map_err(|error| Error::of_body(&error, limit))?;
+    let body = to_bytes(body, limit)
+        .await
+        .map_err(|error| Error::of_body(&error, limit))?;
     let now = app.clock.now();
     let event = match event::parse(&body, now) {
         Ok(event) => event,
@@ -55,8 +66,12 @@ async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(String, S
     let uid = event.uid.clone();
     match app.intake.store(event).await {
         Ok(stored) => Ok((uid, stored)),
-        Err(StoreError::Refused(why)) => Err(reject(app, &format!("the database refuses it: {why}"), &body).await),
-        Err(why @ (StoreError::Overloaded | StoreError::Unavailable)) => Err(Error::Unavailable(why.to_string())),
+        Err(StoreError::Refused(why)) => {
+            Err(reject(app, &format!("the database refuses it: {why}"), &body).await)
+        }
+        Err(why @ (StoreError::Overloaded | StoreError::Unavailable)) => {
+            Err(Error::Unavailable(why.to_string()))
+        }
     }
 }
 

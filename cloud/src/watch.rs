@@ -30,7 +30,10 @@ impl Watch {
     pub async fn tick(&self, now: DateTime<Utc>) -> anyhow::Result<bool> {
         let reclaimed = outbox::reclaim(&self.pool, now).await?;
         if reclaimed > 0 {
-            tracing::warn!(deliveries = reclaimed, "claims that were never finished: these deliveries are due again");
+            tracing::warn!(
+                deliveries = reclaimed,
+                "claims that were never finished: these deliveries are due again"
+            );
         }
         let told = incident::notices_due(&self.pool, &self.plan, &self.transforms, now).await?;
         Ok(reclaimed > 0 || told > 0)
@@ -40,8 +43,14 @@ impl Watch {
 pub async fn run(watch: Watch, lanes: Vec<Lane>, clock: Clock, stop: CancellationToken) {
     match incident::forget_removed_rules(&watch.pool, &watch.plan, clock.now()).await {
         Ok(0) => {}
-        Ok(incidents) => tracing::warn!(incidents, "open incidents ended: their rules are no longer configured"),
-        Err(error) => tracing::error!(error = format!("{error:#}"), "incidents of removed rules not ended"),
+        Ok(incidents) => tracing::warn!(
+            incidents,
+            "open incidents ended: their rules are no longer configured"
+        ),
+        Err(error) => tracing::error!(
+            error = format!("{error:#}"),
+            "incidents of removed rules not ended"
+        ),
     }
     loop {
         tokio::select! {

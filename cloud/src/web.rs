@@ -47,12 +47,17 @@ pub fn router(app: App) -> Router {
 async fn people_only(State(app): State<App>, request: Request, next: Next) -> Response {
     match auth::presented(request.headers(), "x-people-token") {
         Some(token) if app.people_tokens.accept(token) => next.run(request).await,
-        _ => Error::Unauthorized("send the header `Authorization: Bearer <people token>`").into_response(),
+        _ => Error::Unauthorized("send the header `Authorization: Bearer <people token>`")
+            .into_response(),
     }
 }
 
 /// Serves until `shutdown`, then answers what is in flight, for a while.
-pub async fn serve(router: Router, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+pub async fn serve(
+    router: Router,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
     let stopping = CancellationToken::new();
     let announce = stopping.clone();
     let listener = listener.tap_io(|stream| {

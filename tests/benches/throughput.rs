@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         let program = OsString::from("cloud");
         return cloud::command::run(std::iter::once(program).chain(arguments.rest));
     }
-    match work(arguments) {
+    match work(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // With nowhere left to complain to, the exit code still tells.
@@ -61,9 +61,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn work(arguments: Arguments) -> anyhow::Result<()> {
+fn work(arguments: &Arguments) -> anyhow::Result<()> {
     match arguments.role {
-        None => runtime()?.block_on(measure(&arguments)),
+        None => runtime()?.block_on(measure(arguments)),
         Some(Role::Floor) => runtime()?.block_on(floor::serve()),
         Some(Role::OneInsert) => runtime()?.block_on(one_insert::serve(arguments.input()?)),
         Some(Role::Receiver) => runtime()?.block_on(receiver::serve()),

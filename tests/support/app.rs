@@ -55,18 +55,36 @@ impl TestApp {
 
     /// On a database that may be in use already.
     pub async fn on(database: TestDatabase, more: &str, clock: Clock) -> Self {
-        let ubidots = UbidotsStandIn::start("ubidots-secret-token").await.expect("the Ubidots stand-in starts");
-        let twilio = TwilioStandIn::start(ACCOUNT, "twilio-secret-token").await.expect("the Twilio stand-in starts");
+        let ubidots = UbidotsStandIn::start("ubidots-secret-token")
+            .await
+            .expect("the Ubidots stand-in starts");
+        let twilio = TwilioStandIn::start(ACCOUNT, "twilio-secret-token")
+            .await
+            .expect("the Twilio stand-in starts");
         let config = config(ubidots.url().as_str(), twilio.url().as_str(), more);
         let pool = database.pool.clone();
-        let service = Service::new(config, pool.clone(), clock.clone(), program()).expect("the service is made");
-        Self { router: web::router(service.app.clone()), service, clock, pool, ubidots, twilio, database }
+        let service = Service::new(config, pool.clone(), clock.clone(), program())
+            .expect("the service is made");
+        Self {
+            router: web::router(service.app.clone()),
+            service,
+            clock,
+            pool,
+            ubidots,
+            twilio,
+            database,
+        }
     }
 
     /// Another service with other configuration on the same database and the same stand-ins, as after a restart.
     pub fn restarted(&mut self, more: &str) {
-        let config = config(self.ubidots.url().as_str(), self.twilio.url().as_str(), more);
-        self.service = Service::new(config, self.pool.clone(), self.clock.clone(), program()).expect("the service is made");
+        let config = config(
+            self.ubidots.url().as_str(),
+            self.twilio.url().as_str(),
+            more,
+        );
+        self.service = Service::new(config, self.pool.clone(), self.clock.clone(), program())
+            .expect("the service is made");
         self.router = web::router(self.service.app.clone());
     }
 
@@ -75,7 +93,12 @@ impl TestApp {
     }
 
     pub async fn post(&self, body: impl Into<Body>) -> (StatusCode, Value) {
-        self.send(Request::post("/notehub").header("authorization", format!("Bearer {TOKEN}")).body(body.into())).await
+        self.send(
+            Request::post("/notehub")
+                .header("authorization", format!("Bearer {TOKEN}"))
+                .body(body.into()),
+        )
+        .await
     }
 
     /// Posts an event that must be taken, and returns whether it was `stored` or a `duplicate`.
@@ -86,27 +109,51 @@ impl TestApp {
     }
 
     pub async fn get(&self, path: &str) -> (StatusCode, Value) {
-        self.send(Request::get(path).header("authorization", format!("Bearer {PEOPLE}")).body(Body::empty())).await
+        self.send(
+            Request::get(path)
+                .header("authorization", format!("Bearer {PEOPLE}"))
+                .body(Body::empty()),
+        )
+        .await
     }
 
     pub async fn post_as_person(&self, path: &str, body: &Value) -> (StatusCode, Value) {
-        let request = Request::post(path).header("authorization", format!("Bearer {PEOPLE}")).header("content-type", "application/json");
+        let request = Request::post(path)
+            .header("authorization", format!("Bearer {PEOPLE}"))
+            .header("content-type", "application/json");
         self.send(request.body(body.to_string().into())).await
     }
 
     pub async fn send(&self, request: axum::http::Result<Request<Body>>) -> (StatusCode, Value) {
-        let response = self.router.clone().oneshot(request.expect("a request")).await.expect("the router answers");
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.expect("a request"))
+            .await
+            .expect("the router answers");
         let status = response.status();
-        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX)
+            .await
+            .expect("a body");
         let text = String::from_utf8_lossy(&body).into_owned();
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        (
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        )
     }
 
     /// Processes until nothing waits.
     pub async fn process(&self) -> usize {
         let mut total = 0;
         loop {
-            match self.service.app.processor.tick(self.now()).await.expect("events are processed") {
+            match self
+                .service
+                .app
+                .processor
+                .tick(self.now())
+                .await
+                .expect("events are processed")
+            {
                 0 => return total,
                 count => total += count,
             }
@@ -118,7 +165,12 @@ impl TestApp {
         let mut total = 0;
         for lane in &self.service.app.lanes {
             loop {
-                match lane.tick(self.now()).await.expect("deliveries are made").attempted {
+                match lane
+                    .tick(self.now())
+                    .await
+                    .expect("deliveries are made")
+                    .attempted
+                {
                     0 => break,
                     count => total += count,
                 }
@@ -131,7 +183,12 @@ impl TestApp {
     pub async fn settle(&self) {
         loop {
             let processed = self.process().await;
-            let told = self.service.watch.tick(self.now()).await.expect("the watch looks");
+            let told = self
+                .service
+                .watch
+                .tick(self.now())
+                .await
+                .expect("the watch looks");
             let delivered = self.deliver().await;
             if processed == 0 && delivered == 0 && !told {
                 return;
@@ -143,27 +200,44 @@ impl TestApp {
     pub async fn pass(&self, time: TimeDelta) {
         let end = self.now() + time;
         while self.now() < end {
-            self.clock.advance(TimeDelta::minutes(1).min(end - self.now()));
+            self.clock
+                .advance(TimeDelta::minutes(1).min(end - self.now()));
             self.settle().await;
         }
     }
 
     pub async fn count(&self, table: &str) -> i64 {
         let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
-        sqlx::query_scalar(query).fetch_one(&self.pool).await.expect("a count")
+        sqlx::query_scalar(query)
+            .fetch_one(&self.pool)
+            .await
+            .expect("a count")
     }
 
     /// The texts that the phone got, in order.
     pub fn texts(&self) -> Vec<String> {
-        self.twilio.messages().into_iter().map(|message| message.body).collect()
+        self.twilio
+            .messages()
+            .into_iter()
+            .map(|message| message.body)
+            .collect()
     }
 
     /// Ends a test: the stand-ins found nothing to complain of, and nothing is left in flight.
     pub async fn finish(self) {
         assert_eq!(self.ubidots.complaints(), Vec::<String>::new());
         assert_eq!(self.twilio.complaints(), Vec::<String>::new());
-        assert_eq!(self.count("pending_events").await, 0, "events left unprocessed");
-        assert_eq!(self.count("deliveries WHERE state IN ('due', 'leased')").await, 0, "deliveries left undone");
+        assert_eq!(
+            self.count("pending_events").await,
+            0,
+            "events left unprocessed"
+        );
+        assert_eq!(
+            self.count("deliveries WHERE state IN ('due', 'leased')")
+                .await,
+            0,
+            "deliveries left undone"
+        );
     }
 }
 

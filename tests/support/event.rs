@@ -11,7 +11,8 @@ pub fn tutorial() -> &'static str {
 
 /// An event of the tutorial's shape: a uid and a device of its own, captured at `when`, received two seconds later.
 pub fn thermal(uid: &str, device: &str, when: DateTime<Utc>, anomaly: f64) -> Value {
-    let mut event: Value = serde_json::from_str(TUTORIAL_EVENT).expect("the tutorial's event is JSON");
+    let mut event: Value =
+        serde_json::from_str(TUTORIAL_EVENT).expect("the tutorial's event is JSON");
     event["event"] = uid.into();
     event["device"] = device.into();
     event["best_id"] = device.into();

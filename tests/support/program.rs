@@ -26,7 +26,8 @@ pub struct Home(TempDir);
 impl Home {
     pub fn new(config: &str) -> Self {
         let directory = open_directory();
-        std::fs::write(directory.path().join("cloud.toml"), config).expect("the configuration is written");
+        std::fs::write(directory.path().join("cloud.toml"), config)
+            .expect("the configuration is written");
         Self(directory)
     }
 
@@ -37,13 +38,22 @@ impl Home {
     /// The command line `cloud …`, run in this directory with nothing of the tests' own environment that would matter.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
-        command.args(arguments).current_dir(self.path()).env_remove("DATABASE_URL").env_remove("RUST_LOG").env_remove("CLOUD_CONFIG");
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_remove("DATABASE_URL")
+            .env_remove("RUST_LOG")
+            .env_remove("CLOUD_CONFIG");
         command.kill_on_drop(true);
         command
     }
 
     pub async fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).stdin(Stdio::null()).output().await.expect("the program runs")
+        self.command(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .expect("the program runs")
     }
 
     pub fn logs(&self) -> PathBuf {
@@ -56,9 +66,17 @@ impl Home {
     }
 
     pub async fn serve_with(&self, environment: &[(&str, &str)]) -> Program {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.logs()).expect("the log opens");
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.logs())
+            .expect("the log opens");
         let mut command = self.command(&["serve", "--print-ready"]);
-        command.envs(environment.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log);
         let mut child = command.spawn().expect("the program starts");
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let mut welcome = String::new();
@@ -71,7 +89,11 @@ impl Home {
             if let Some(url) = line.strip_prefix("ready ") {
                 // Whatever it says from now on must not fill the pipe.
                 tokio::spawn(async move { lines.into_inner().read_to_end(&mut Vec::new()).await });
-                return Program { child, url: url.to_owned(), welcome };
+                return Program {
+                    child,
+                    url: url.to_owned(),
+                    welcome,
+                };
             }
             welcome.push_str(&line);
             welcome.push('\n');
@@ -81,7 +103,11 @@ impl Home {
 
 impl Program {
     fn signal(&self, signal: Signal) {
-        let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).expect("it runs");
+        let pid = self
+            .child
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
+            .expect("it runs");
         kill_process(pid, signal).expect("it can be signalled");
     }
 

@@ -321,6 +321,7 @@ fn letters(text: &str) -> Vec<char> {
     letters
 }
 
+#[expect(clippy::print_stdout, reason = "the table is for people")]
 #[tokio::test]
 async fn engines_differ_only_where_it_is_known() {
     let event: Value = serde_json::from_str(EVENT).unwrap();

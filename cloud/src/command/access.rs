@@ -23,9 +23,20 @@ pub fn complete(config: &mut Config) -> anyhow::Result<Option<String>> {
 
 /// How to point Notehub here.
 fn welcome(config: &Config) -> String {
-    let base = config.server.public_url.as_ref().map_or_else(|| format!("https://<this host, port {}>", config.server.listen.port()), |url| url.as_str().trim_end_matches('/').to_owned());
-    let notehub = config.access.notehub_tokens.first().map_or("", |token| token.expose_secret());
-    let people = config.access.people_token.as_ref().map_or("", |token| token.expose_secret());
+    let base = config.server.public_url.as_ref().map_or_else(
+        || format!("https://<this host, port {}>", config.server.listen.port()),
+        |url| url.as_str().trim_end_matches('/').to_owned(),
+    );
+    let notehub = config
+        .access
+        .notehub_tokens
+        .first()
+        .map_or("", |token| token.expose_secret());
+    let people = config
+        .access
+        .people_token
+        .as_ref()
+        .map_or("", |token| token.expose_secret());
     format!(
         "This is the first start, so tokens were made. They are kept, readable by you alone, in {data}.
 

@@ -7,7 +7,11 @@ use crate::deliver::retry::Schedule;
 use crate::process::plan::{self, Plan};
 use crate::process::transform::Transforms;
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is the command line"
+)]
 pub fn check(loaded: &Loaded) -> anyhow::Result<ExitCode> {
     let config = &loaded.config;
     let transforms = Transforms::new(&config.transform, plan::worker_exe()?);
@@ -22,8 +26,14 @@ pub fn check(loaded: &Loaded) -> anyhow::Result<ExitCode> {
         None => println!("no configuration file: the defaults\n"),
     }
     println!("{}", config.describe());
-    for (name, schedule) in [("events", Schedule::events()), ("notices", Schedule::notices())] {
-        println!("Retries of {name}: after {schedule}; in all {}", humantime::format_duration(schedule.total()));
+    for (name, schedule) in [
+        ("events", Schedule::events()),
+        ("notices", Schedule::notices()),
+    ] {
+        println!(
+            "Retries of {name}: after {schedule}; in all {}",
+            humantime::format_duration(schedule.total())
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

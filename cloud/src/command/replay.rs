@@ -19,22 +19,22 @@ use crate::database;
 use crate::web::api::{self, Replay};
 
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false, id = "what", args = ["event", "errors", "events", "delivery", "dead"])]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(false))]
 pub struct ReplayOptions {
     /// Process this stored event again (its uid).
-    #[arg(long, value_name = "UID")]
+    #[arg(long, value_name = "UID", group = "what")]
     event: Option<String>,
     /// Process the events again that carry an error.
-    #[arg(long)]
+    #[arg(long, group = "what")]
     errors: bool,
     /// Process the events again that were captured in a window (--from, --to).
-    #[arg(long)]
+    #[arg(long, group = "what")]
     events: bool,
     /// Send this delivery again (its id), dead or delivered.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", group = "what")]
     delivery: Option<Uuid>,
     /// Send the deliveries again that were given up, all or those of a window (--from, --to).
-    #[arg(long)]
+    #[arg(long, group = "what")]
     dead: bool,
     /// With --errors: only errors of this part, such as `route ubidots`.
     #[arg(long, value_name = "PART", requires = "errors")]
@@ -63,8 +63,15 @@ pub async fn replay(mut config: Config, options: ReplayOptions) -> anyhow::Resul
             None => directly(&config, &request, now).await?,
         }
     };
-    println!("{count} {} again", if count == 1 { "is due" } else { "are due" });
-    Ok(if count == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    println!(
+        "{count} {} again",
+        if count == 1 { "is due" } else { "are due" }
+    );
+    Ok(if count == 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// The body of `POST /api/v1/replay`, which says it all.
@@ -79,7 +86,9 @@ fn request(options: ReplayOptions, now: DateTime<Utc>) -> anyhow::Result<Value> 
     } else if options.dead {
         json!({ "dead": { "destination": options.destination, "from": options.from.unwrap_or(DateTime::UNIX_EPOCH), "to": to + TimeDelta::seconds(1) } })
     } else {
-        let from = options.from.context("--events needs --from, so that not all there ever was is processed again by mistake")?;
+        let from = options.from.context(
+            "--events needs --from, so that not all there ever was is processed again by mistake",
+        )?;
         json!({ "events": { "from": from, "to": to } })
     })
 }
@@ -95,18 +104,38 @@ async fn directly(config: &Config, request: &Value, now: DateTime<Utc>) -> anyho
 /// None if no service answers there.
 async fn ask_service(config: &Config, request: &Value) -> anyhow::Result<Option<u64>> {
     let url = format!("http://{}/api/v1/replay", config.server.listen);
-    let token = config.access.people_token.as_ref().map_or("", |token| token.expose_secret());
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
-    let sent = client.post(&url).bearer_auth(token).header("content-type", "application/json").body(request.to_string()).send().await;
+    let token = config
+        .access
+        .people_token
+        .as_ref()
+        .map_or("", |token| token.expose_secret());
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(60))
+        .build()?;
+    let sent = client
+        .post(&url)
+        .bearer_auth(token)
+        .header("content-type", "application/json")
+        .body(request.to_string())
+        .send()
+        .await;
     let answer = match sent {
         Err(error) if error.is_connect() => return Ok(None),
         other => other.with_context(|| format!("asking the service at {url}"))?,
     };
     let status = answer.status();
     let text = answer.text().await?;
-    anyhow::ensure!(status.is_success(), "the service at {url} answers {status}: {text}");
-    let answer: Value = serde_json::from_str(&text).with_context(|| format!("the service at {url} answers no JSON"))?;
-    answer["replayed"].as_u64().map(Some).context("the service's answer has no `replayed`")
+    anyhow::ensure!(
+        status.is_success(),
+        "the service at {url} answers {status}: {text}"
+    );
+    let answer: Value = serde_json::from_str(&text)
+        .with_context(|| format!("the service at {url} answers no JSON"))?;
+    answer["replayed"]
+        .as_u64()
+        .map(Some)
+        .context("the service's answer has no `replayed`")
 }
 
 /// A time in RFC 3339, or a duration before now.
@@ -114,6 +143,8 @@ fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(at) = DateTime::parse_from_rfc3339(text) {
         return Ok(at.to_utc());
     }
-    let ago = humantime::parse_duration(text).map_err(|_| "write a time such as 2026-03-01T12:00:00Z, or how long ago, such as 2h".to_owned())?;
+    let ago = humantime::parse_duration(text).map_err(|_| {
+        "write a time such as 2026-03-01T12:00:00Z, or how long ago, such as 2h".to_owned()
+    })?;
     Ok(Clock::System.now() - TimeDelta::from_std(ago).map_err(|error| error.to_string())?)
 }

@@ -16,16 +16,24 @@ pub struct ServeOptions {
     print_ready: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "the ready line and the first start's welcome are for people and scripts")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the ready line and the first start's welcome are for people and scripts"
+)]
 pub async fn serve(loaded: Loaded, options: ServeOptions) -> anyhow::Result<ExitCode> {
     let mut config = loaded.config;
     if let Some(welcome) = access::complete(&mut config)? {
         println!("{welcome}");
     }
-    let listener = TcpListener::bind(config.server.listen).await.with_context(|| format!("listening on {} (server.listen)", config.server.listen))?;
+    let listener = TcpListener::bind(config.server.listen)
+        .await
+        .with_context(|| format!("listening on {} (server.listen)", config.server.listen))?;
     let address = listener.local_addr()?;
     let service = crate::start(config).await?;
-    tracing::info!(config = loaded.path.map(|path| path.display().to_string()), "serving on http://{address}");
+    tracing::info!(
+        config = loaded.path.map(|path| path.display().to_string()),
+        "serving on http://{address}"
+    );
     if options.print_ready {
         println!("ready http://{address}");
     }
@@ -34,7 +42,7 @@ pub async fn serve(loaded: Loaded, options: ServeOptions) -> anyhow::Result<Exit
 }
 
 /// Resolves on SIGTERM or Ctrl-C.
-pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
     Ok(async move {

@@ -38,16 +38,35 @@ pub async fn try_route(config: &Config, options: &TryRouteOptions) -> anyhow::Re
         anyhow::anyhow!("{}", lines.join("\n"))
     })?;
     let plan = Arc::new(plan);
-    let Some(index) = plan.routes.iter().position(|route| route.config.name == options.route) else {
-        let known: Vec<_> = plan.routes.iter().map(|route| route.config.name.as_str()).collect();
-        anyhow::bail!("there is no route `{}`; the configuration has: {}", options.route, if known.is_empty() { "none".into() } else { known.join(", ") });
+    let Some(index) = plan
+        .routes
+        .iter()
+        .position(|route| route.config.name == options.route)
+    else {
+        let known: Vec<_> = plan
+            .routes
+            .iter()
+            .map(|route| route.config.name.as_str())
+            .collect();
+        anyhow::bail!(
+            "there is no route `{}`; the configuration has: {}",
+            options.route,
+            if known.is_empty() {
+                "none".into()
+            } else {
+                known.join(", ")
+            }
+        );
     };
     let text = read(&options.event)?;
-    let value: Value = serde_json::from_str(&text).with_context(|| format!("{} is not JSON", options.event.display()))?;
+    let value: Value = serde_json::from_str(&text)
+        .with_context(|| format!("{} is not JSON", options.event.display()))?;
     let now = Clock::System.now();
 
     let (threads, input) = (plan.clone(), value.clone());
-    let outcome = transforms.on_thread(move || route::preview(&threads.routes[index], &input, now)).await?;
+    let outcome = transforms
+        .on_thread(move || route::preview(&threads.routes[index], &input, now))
+        .await?;
     if options.json {
         println!("{}", as_json(&outcome));
     } else {
@@ -58,25 +77,40 @@ pub async fn try_route(config: &Config, options: &TryRouteOptions) -> anyhow::Re
                 &event.device,
                 value.get("sn").and_then(Value::as_str),
                 &strings(value.get("fleets")),
-                value.get("product").and_then(Value::as_str).unwrap_or_default(),
+                value
+                    .get("product")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default(),
             );
             if !fits {
-                println!("Note: the route does not take this event (file {}, device {}); this is what it would make of it.\n", event.file, event.device);
+                println!(
+                    "Note: the route does not take this event (file {}, device {}); this is what it would make of it.\n",
+                    event.file, event.device
+                );
             }
         } else {
-            println!("Note: this is no event as Notehub posts it, so it would be rejected; this is what the route would make of it.\n");
+            println!(
+                "Note: this is no event as Notehub posts it, so it would be rejected; this is what the route would make of it.\n"
+            );
         }
         explain(&outcome, config, &route.config.destination, &value, now)?;
     }
-    Ok(if matches!(outcome, Outcome::Error(_)) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if matches!(outcome, Outcome::Error(_)) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn read(path: &PathBuf) -> anyhow::Result<String> {
     let mut text = String::new();
     if path.as_os_str() == "-" {
-        std::io::stdin().read_to_string(&mut text).context("reading the event from standard input")?;
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("reading the event from standard input")?;
     } else {
-        text = std::fs::read_to_string(path).with_context(|| format!("reading the event from {}", path.display()))?;
+        text = std::fs::read_to_string(path)
+            .with_context(|| format!("reading the event from {}", path.display()))?;
     }
     Ok(text)
 }
@@ -91,19 +125,39 @@ fn as_json(outcome: &Outcome) -> Value {
 }
 
 fn strings(value: Option<&Value>) -> Vec<String> {
-    value.and_then(Value::as_array).into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    value
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|text| text.as_str().map(str::to_owned))
+        .collect()
 }
 
 #[expect(clippy::print_stdout, reason = "this is the command line")]
-fn explain(outcome: &Outcome, config: &Config, destination: &str, event: &Value, now: DateTime<Utc>) -> anyhow::Result<()> {
+fn explain(
+    outcome: &Outcome,
+    config: &Config,
+    destination: &str,
+    event: &Value,
+    now: DateTime<Utc>,
+) -> anyhow::Result<()> {
     match outcome {
         Outcome::Nothing => println!("The expression yields nothing: nothing would be sent."),
         Outcome::DoNotRoute => println!("$doNotRoute(): nothing would be sent."),
-        Outcome::Error(error) => println!("The expression fails, and nothing would be sent:\n{error}"),
+        Outcome::Error(error) => {
+            println!("The expression fails, and nothing would be sent:\n{error}")
+        }
         Outcome::Json(body) => {
-            let configured = config.destination(destination).with_context(|| format!("there is no destination `{destination}`"))?;
+            let configured = config
+                .destination(destination)
+                .with_context(|| format!("there is no destination `{destination}`"))?;
             let text = |key: &str| event.get(key).and_then(Value::as_str).map(str::to_owned);
-            let Preview { method, url, headers, body } = Destination::new(configured)?.preview(&Outbound {
+            let Preview {
+                method,
+                url,
+                headers,
+                body,
+            } = Destination::new(configured)?.preview(&Outbound {
                 id: uuid::Uuid::nil(),
                 event_uid: text("event"),
                 incident_id: None,

@@ -320,7 +320,13 @@ pub async fn replay(pool: &PgPool, choice: &Replay, now: DateTime<Utc>) -> sqlx:
 }
 
 /// Ends claimed deliveries without an attempt, because it is too late for one.
-pub async fn expire(pool: &PgPool, lease: Uuid, ids: &[Uuid], reason: &str, now: DateTime<Utc>) -> sqlx::Result<()> {
+pub async fn expire(
+    pool: &PgPool,
+    lease: Uuid,
+    ids: &[Uuid],
+    reason: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
     sqlx::query!(
         r#"UPDATE delivery_states SET state = 'dead', lease = NULL, leased_at = NULL, leased_until = NULL, attempts = attempts - 1,
                ended_at = $3, reason = $4

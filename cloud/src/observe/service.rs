@@ -9,14 +9,24 @@ pub async fn render(app: &App) -> String {
     let mut text = String::new();
     let gathered = tokio::time::timeout(std::time::Duration::from_secs(5), gather(app)).await;
     let up = matches!(gathered, Ok(Ok(_)));
-    gauge(&mut text, "cloud_database_up", "Whether the database answers.", &[(String::new(), f64::from(u8::from(up)))]);
+    gauge(
+        &mut text,
+        "cloud_database_up",
+        "Whether the database answers.",
+        &[(String::new(), f64::from(u8::from(up)))],
+    );
     if let Ok(Ok(gauges)) = gathered {
         for Gauge { name, help, values } in &gauges {
             gauge(&mut text, name, help, values);
         }
     }
     #[expect(clippy::cast_precision_loss, reason = "a queue length")]
-    gauge(&mut text, "cloud_receive_waiting", "Requests that wait for a commit in this process.", &[(String::new(), app.intake.waiting() as f64)]);
+    gauge(
+        &mut text,
+        "cloud_receive_waiting",
+        "Requests that wait for a commit in this process.",
+        &[(String::new(), app.intake.waiting() as f64)],
+    );
     text
 }
 
@@ -49,30 +59,59 @@ async fn gather(app: &App) -> sqlx::Result<Vec<Gauge>> {
     let destinations = |value: fn(f64, f64, f64, f64) -> f64| {
         let known = app.lanes.iter().map(|lane| {
             let row = waiting.iter().find(|row| row.destination == lane.name());
-            (label("destination", lane.name()), row.map_or(0.0, |row| value(row.due, row.leased, row.dead, row.overdue)))
+            (
+                label("destination", lane.name()),
+                row.map_or(0.0, |row| value(row.due, row.leased, row.dead, row.overdue)),
+            )
         });
         known.collect()
     };
     let rules = app.processor.plan.rules.iter().map(|rule| {
         let name = &rule.config.name;
-        (label("rule", name), firing.iter().find(|row| &row.rule == name).map_or(0.0, |row| row.count))
+        (
+            label("rule", name),
+            firing
+                .iter()
+                .find(|row| &row.rule == name)
+                .map_or(0.0, |row| row.count),
+        )
     });
     Ok(vec![
-        Gauge { name: "cloud_events_pending", help: "Stored events that are not processed yet.", values: vec![(String::new(), pending.count)] },
+        Gauge {
+            name: "cloud_events_pending",
+            help: "Stored events that are not processed yet.",
+            values: vec![(String::new(), pending.count)],
+        },
         Gauge {
             name: "cloud_events_oldest_pending_seconds",
             help: "How long the oldest of them has waited.",
             values: vec![(String::new(), pending.oldest)],
         },
-        Gauge { name: "cloud_deliveries_due", help: "Deliveries that wait for their turn or their next attempt.", values: destinations(|due, _, _, _| due) },
-        Gauge { name: "cloud_deliveries_leased", help: "Deliveries being sent.", values: destinations(|_, leased, _, _| leased) },
-        Gauge { name: "cloud_deliveries_dead", help: "Deliveries that were given up.", values: destinations(|_, _, dead, _| dead) },
+        Gauge {
+            name: "cloud_deliveries_due",
+            help: "Deliveries that wait for their turn or their next attempt.",
+            values: destinations(|due, _, _, _| due),
+        },
+        Gauge {
+            name: "cloud_deliveries_leased",
+            help: "Deliveries being sent.",
+            values: destinations(|_, leased, _, _| leased),
+        },
+        Gauge {
+            name: "cloud_deliveries_dead",
+            help: "Deliveries that were given up.",
+            values: destinations(|_, _, dead, _| dead),
+        },
         Gauge {
             name: "cloud_deliveries_overdue_seconds",
             help: "How long the longest due delivery has waited beyond its time.",
             values: destinations(|_, _, _, overdue| overdue),
         },
-        Gauge { name: "cloud_incidents_firing", help: "Open incidents, by rule.", values: rules.collect() },
+        Gauge {
+            name: "cloud_incidents_firing",
+            help: "Open incidents, by rule.",
+            values: rules.collect(),
+        },
     ])
 }
 

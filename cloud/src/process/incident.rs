@@ -33,7 +33,11 @@ pub struct Remembered {
 }
 
 /// The alerts of the devices in this batch.
-pub async fn load(connection: &mut PgConnection, plan: &Plan, events: &[Taken]) -> anyhow::Result<HashMap<AlertKey, Remembered>> {
+pub async fn load(
+    connection: &mut PgConnection,
+    plan: &Plan,
+    events: &[Taken],
+) -> anyhow::Result<HashMap<AlertKey, Remembered>> {
     if plan.rules.is_empty() {
         return Ok(HashMap::new());
     }
@@ -47,8 +51,18 @@ pub async fn load(connection: &mut PgConnection, plan: &Plan, events: &[Taken]) 
     .await
     .context("loading alerts")?;
     let remembered = rows.into_iter().filter_map(|row| {
-        let rule = plan.rules.iter().position(|rule| rule.config.name == row.rule)?;
-        Some(((rule, row.device), Remembered { alert: row.memory.0, incident: row.incident_id, last_notice_at: row.last_notice_at }))
+        let rule = plan
+            .rules
+            .iter()
+            .position(|rule| rule.config.name == row.rule)?;
+        Some((
+            (rule, row.device),
+            Remembered {
+                alert: row.memory.0,
+                incident: row.incident_id,
+                last_notice_at: row.last_notice_at,
+            },
+        ))
     });
     Ok(remembered.collect())
 }
@@ -64,13 +78,18 @@ pub async fn follow(
 ) -> anyhow::Result<()> {
     for transition in &effects.transitions {
         let event = &events[transition.event];
-        let row = remembered.entry((transition.rule, event.device.clone())).or_default();
+        let row = remembered
+            .entry((transition.rule, event.device.clone()))
+            .or_default();
         step(connection, processor, event, transition, row, now).await?;
     }
     for (key, alert) in effects.alerts {
         remembered.entry(key).or_default().alert = alert;
     }
-    let changed = effects.transitions.iter().map(|transition| (transition.rule, events[transition.event].device.clone()));
+    let changed = effects
+        .transitions
+        .iter()
+        .map(|transition| (transition.rule, events[transition.event].device.clone()));
     let changed: BTreeSet<AlertKey> = changed.collect();
     let rows: Vec<Value> = changed
         .into_iter()
@@ -112,27 +131,68 @@ async fn step(
     match transition.step {
         alert::Step::Opened { value, peak, .. } => {
             let id = open(connection, rule, event, transition.at, value, peak).await?;
-            tracing::info!(incident.id = id, rule = rule.config.name, device = event.device, value, "incident opened");
-            metrics::counter!("cloud_incidents_opened_total", "rule" => rule.config.name.clone()).increment(1);
+            tracing::info!(
+                incident.id = id,
+                rule = rule.config.name,
+                device = event.device,
+                value,
+                "incident opened"
+            );
+            metrics::counter!("cloud_incidents_opened_total", "rule" => rule.config.name.clone())
+                .increment(1);
             row.incident = Some(id);
             let cooldown = delta(rule.config.cooldown);
             match alert::opening_notice(row.last_notice_at, cooldown, now) {
                 Notify::Now => {
                     row.last_notice_at = Some(now);
-                    let open = Open { id, rule: transition.rule, opened_at: transition.at, peak, value, at: transition.at, notices: 0 };
-                    tell(connection, &processor.plan, &processor.transforms, &open, Kind::Opened, event, None, now).await?;
+                    let open = Open {
+                        id,
+                        rule: transition.rule,
+                        opened_at: transition.at,
+                        peak,
+                        value,
+                        at: transition.at,
+                        notices: 0,
+                    };
+                    tell(
+                        connection,
+                        &processor.plan,
+                        &processor.transforms,
+                        &open,
+                        Kind::Opened,
+                        event,
+                        None,
+                        now,
+                    )
+                    .await?;
                 }
                 Notify::After(at) => notice_due(connection, id, Some(at)).await?,
             }
         }
         alert::Step::Worse { peak } | alert::Step::Relapsed { peak, .. } => {
             if let Some(id) = row.incident {
-                sqlx::query!("UPDATE incidents SET peak_value = $2 WHERE id = $1", id, peak).execute(connection).await?;
+                sqlx::query!(
+                    "UPDATE incidents SET peak_value = $2 WHERE id = $1",
+                    id,
+                    peak
+                )
+                .execute(connection)
+                .await?;
             }
         }
-        alert::Step::Resolved { value, clear_since, peak } => {
+        alert::Step::Resolved {
+            value,
+            clear_since,
+            peak,
+        } => {
             if let Some(id) = row.incident.take() {
-                tracing::info!(incident.id = id, rule = rule.config.name, device = event.device, value, "incident resolved");
+                tracing::info!(
+                    incident.id = id,
+                    rule = rule.config.name,
+                    device = event.device,
+                    value,
+                    "incident resolved"
+                );
                 let incident = resolve(connection, id, clear_since, peak, "cleared").await?;
                 let told = told(connection, id, now).await?;
                 let resolved = Open {
@@ -144,7 +204,17 @@ async fn step(
                     at: transition.at,
                     notices: incident.notices,
                 };
-                tell(connection, &processor.plan, &processor.transforms, &resolved, Kind::Resolved, event, Some(told), now).await?;
+                tell(
+                    connection,
+                    &processor.plan,
+                    &processor.transforms,
+                    &resolved,
+                    Kind::Resolved,
+                    event,
+                    Some(told),
+                    now,
+                )
+                .await?;
             }
         }
         _ => {}
@@ -152,7 +222,14 @@ async fn step(
     Ok(())
 }
 
-async fn open(connection: &mut PgConnection, rule: &Rule, event: &Taken, at: DateTime<Utc>, value: f64, peak: f64) -> anyhow::Result<i64> {
+async fn open(
+    connection: &mut PgConnection,
+    rule: &Rule,
+    event: &Taken,
+    at: DateTime<Utc>,
+    value: f64,
+    peak: f64,
+) -> anyhow::Result<i64> {
     sqlx::query_scalar!(
         r#"INSERT INTO incidents (rule, device, severity, event_uid, opened_at, opened_value, peak_value)
            VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id"#,
@@ -174,7 +251,13 @@ struct Resolved {
     notices: i32,
 }
 
-async fn resolve(connection: &mut PgConnection, id: i64, at: DateTime<Utc>, peak: f64, how: &str) -> anyhow::Result<Resolved> {
+async fn resolve(
+    connection: &mut PgConnection,
+    id: i64,
+    at: DateTime<Utc>,
+    peak: f64,
+    how: &str,
+) -> anyhow::Result<Resolved> {
     sqlx::query_as!(
         Resolved,
         r#"UPDATE incidents SET resolved_at = greatest($2, opened_at), resolution = $3, peak_value = $4, notice_due_at = NULL
@@ -190,16 +273,42 @@ async fn resolve(connection: &mut PgConnection, id: i64, at: DateTime<Utc>, peak
 }
 
 /// Who got, or may yet have got, a notice of this incident, and so is owed its end. Notices still waiting are withdrawn.
-async fn told(connection: &mut PgConnection, incident: i64, now: DateTime<Utc>) -> anyhow::Result<BTreeSet<(String, Option<String>)>> {
+async fn told(
+    connection: &mut PgConnection,
+    incident: i64,
+    now: DateTime<Utc>,
+) -> anyhow::Result<BTreeSet<(String, Option<String>)>> {
     let notices = outbox::notices(connection, incident).await?;
-    let waiting: Vec<_> = notices.iter().filter(|notice| notice.state == "due").map(|notice| notice.id).collect();
-    outbox::withdraw(connection, &waiting, "withdrawn: the incident was resolved before this was sent", now).await?;
+    let waiting: Vec<_> = notices
+        .iter()
+        .filter(|notice| notice.state == "due")
+        .map(|notice| notice.id)
+        .collect();
+    outbox::withdraw(
+        connection,
+        &waiting,
+        "withdrawn: the incident was resolved before this was sent",
+        now,
+    )
+    .await?;
     let reached = notices.into_iter().filter(|notice| notice.state != "dead");
-    Ok(reached.map(|notice| (notice.destination, notice.recipient)).collect())
+    Ok(reached
+        .map(|notice| (notice.destination, notice.recipient))
+        .collect())
 }
 
-async fn notice_due(connection: &mut PgConnection, id: i64, at: Option<DateTime<Utc>>) -> sqlx::Result<()> {
-    sqlx::query!("UPDATE incidents SET notice_due_at = $2 WHERE id = $1", id, at).execute(connection).await?;
+async fn notice_due(
+    connection: &mut PgConnection,
+    id: i64,
+    at: Option<DateTime<Utc>>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE incidents SET notice_due_at = $2 WHERE id = $1",
+        id,
+        at
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
@@ -217,7 +326,10 @@ struct Open {
 }
 
 /// Enqueues one notice per recipient of the rule, or of those in `only`, and notes when the next one is due.
-#[expect(clippy::too_many_arguments, reason = "a notice needs the incident, the event, the means and the time")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a notice needs the incident, the event, the means and the time"
+)]
 async fn tell(
     connection: &mut PgConnection,
     plan: &Arc<Plan>,
@@ -259,9 +371,15 @@ async fn tell(
         Kind::Resolved => None,
         Kind::Opened | Kind::Reminder => rule.config.repeat.map(|repeat| now + delta(repeat)),
     };
-    sqlx::query!("UPDATE incidents SET notices = $2, last_notice_at = $3, notice_due_at = $4 WHERE id = $1", open.id, round, now, next)
-        .execute(connection)
-        .await?;
+    sqlx::query!(
+        "UPDATE incidents SET notices = $2, last_notice_at = $3, notice_due_at = $4 WHERE id = $1",
+        open.id,
+        round,
+        now,
+        next
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
@@ -283,13 +401,42 @@ async fn text(
             fields["alert"]["notice"] = kind_name(kind).into();
         }
         let (plan, index) = (plan.clone(), open.rule);
-        let outcome = transforms.on_thread(move || plan.rules[index].message.as_ref().map(|message| message.run(&input, now))).await?;
+        let outcome = transforms
+            .on_thread(move || {
+                plan.rules[index]
+                    .message
+                    .as_ref()
+                    .map(|message| message.run(&input, now))
+            })
+            .await?;
         match outcome {
-            Some(Outcome::Json(Value::String(text))) if !text.trim().is_empty() => return Ok(notice::custom_text(&text, open.id)),
-            Some(Outcome::Error(error)) => {
-                record::keep_error(connection, &event.uid, &message.part, &error.code, &error.message, error.position, now).await?;
+            Some(Outcome::Json(Value::String(text))) if !text.trim().is_empty() => {
+                return Ok(notice::custom_text(&text, open.id));
             }
-            _ => record::keep_error(connection, &event.uid, &message.part, "NOT_A_TEXT", "the message is no text; the default one was sent", None, now).await?,
+            Some(Outcome::Error(error)) => {
+                record::keep_error(
+                    connection,
+                    &event.uid,
+                    &message.part,
+                    &error.code,
+                    &error.message,
+                    error.position,
+                    now,
+                )
+                .await?;
+            }
+            _ => {
+                record::keep_error(
+                    connection,
+                    &event.uid,
+                    &message.part,
+                    "NOT_A_TEXT",
+                    "the message is no text; the default one was sent",
+                    None,
+                    now,
+                )
+                .await?
+            }
         }
     }
     Ok(notice::default_text(&Facts {
@@ -312,7 +459,11 @@ async fn text(
 /// The hot spot, as the station reports it.
 fn hot_spot(body: &Value) -> Option<HotSpot> {
     let number = |key: &str| body.get(key).and_then(crate::receive::event::number);
-    Some(HotSpot { x: number("x")?, y: number("y")?, delta_t: number("dt")? })
+    Some(HotSpot {
+        x: number("x")?,
+        y: number("y")?,
+        delta_t: number("dt")?,
+    })
 }
 
 /// The incident as an HTTP notice and a rule's message see it.
@@ -336,7 +487,12 @@ fn delta(duration: std::time::Duration) -> TimeDelta {
 }
 
 /// Makes the notices whose time has come: openings held back by a cooldown, and reminders. Returns how many incidents.
-pub async fn notices_due(pool: &PgPool, plan: &Arc<Plan>, transforms: &Transforms, now: DateTime<Utc>) -> anyhow::Result<usize> {
+pub async fn notices_due(
+    pool: &PgPool,
+    plan: &Arc<Plan>,
+    transforms: &Transforms,
+    now: DateTime<Utc>,
+) -> anyhow::Result<usize> {
     let mut transaction = pool.begin().await?;
     let due = sqlx::query!(
         r#"SELECT i.id, i.rule, i.device, i.opened_at, i.peak_value, i.opened_value, i.notices, i.last_notice_at, i.acknowledged_at, i.event_uid,
@@ -354,7 +510,13 @@ pub async fn notices_due(pool: &PgPool, plan: &Arc<Plan>, transforms: &Transform
     .await?;
     let count = due.len();
     for row in due {
-        let Some(index) = plan.rules.iter().position(|rule| rule.config.name == row.rule) else { continue };
+        let Some(index) = plan
+            .rules
+            .iter()
+            .position(|rule| rule.config.name == row.rule)
+        else {
+            continue;
+        };
         if row.acknowledged_at.is_some() {
             notice_due(&mut transaction, row.id, None).await?;
             continue;
@@ -378,23 +540,59 @@ pub async fn notices_due(pool: &PgPool, plan: &Arc<Plan>, transforms: &Transform
             rule: index,
             opened_at: row.opened_at,
             peak: row.peak_value,
-            value: memory.as_ref().and_then(|alert| alert.last_value).unwrap_or(row.opened_value),
-            at: memory.as_ref().and_then(|alert| alert.last_at).unwrap_or(row.opened_at),
+            value: memory
+                .as_ref()
+                .and_then(|alert| alert.last_value)
+                .unwrap_or(row.opened_value),
+            at: memory
+                .as_ref()
+                .and_then(|alert| alert.last_at)
+                .unwrap_or(row.opened_at),
             notices: row.notices,
         };
-        let kind = if row.last_notice_at.is_none() { Kind::Opened } else { Kind::Reminder };
-        tell(&mut transaction, plan, transforms, &open, kind, &event, None, now).await?;
-        sqlx::query!("UPDATE alerts SET last_notice_at = $2 WHERE incident_id = $1", row.id, now).execute(&mut *transaction).await?;
+        let kind = if row.last_notice_at.is_none() {
+            Kind::Opened
+        } else {
+            Kind::Reminder
+        };
+        tell(
+            &mut transaction,
+            plan,
+            transforms,
+            &open,
+            kind,
+            &event,
+            None,
+            now,
+        )
+        .await?;
+        sqlx::query!(
+            "UPDATE alerts SET last_notice_at = $2 WHERE incident_id = $1",
+            row.id,
+            now
+        )
+        .execute(&mut *transaction)
+        .await?;
     }
     transaction.commit().await?;
     Ok(count)
 }
 
 /// Ends the incidents of rules that are no longer configured: nothing judges them any more. Nobody is told, it was decided here.
-pub async fn forget_removed_rules(pool: &PgPool, plan: &Plan, now: DateTime<Utc>) -> anyhow::Result<u64> {
-    let rules: Vec<_> = plan.rules.iter().map(|rule| rule.config.name.as_str()).collect();
+pub async fn forget_removed_rules(
+    pool: &PgPool,
+    plan: &Plan,
+    now: DateTime<Utc>,
+) -> anyhow::Result<u64> {
+    let rules: Vec<_> = plan
+        .rules
+        .iter()
+        .map(|rule| rule.config.name.as_str())
+        .collect();
     let mut transaction = pool.begin().await?;
-    sqlx::query!("DELETE FROM alerts WHERE rule <> ALL ($1)", &rules as _).execute(&mut *transaction).await?;
+    sqlx::query!("DELETE FROM alerts WHERE rule <> ALL ($1)", &rules as _)
+        .execute(&mut *transaction)
+        .await?;
     let ended = sqlx::query!(
         "UPDATE incidents SET resolved_at = greatest($2, opened_at), resolution = 'rule removed', notice_due_at = NULL WHERE resolved_at IS NULL AND rule <> ALL ($1)",
         &rules as _,
@@ -407,7 +605,12 @@ pub async fn forget_removed_rules(pool: &PgPool, plan: &Plan, now: DateTime<Utc>
 }
 
 /// Somebody takes it: reminders stop. Returns whether there is such an open incident.
-pub async fn acknowledge(pool: &PgPool, id: i64, by: &str, now: DateTime<Utc>) -> sqlx::Result<bool> {
+pub async fn acknowledge(
+    pool: &PgPool,
+    id: i64,
+    by: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         r#"UPDATE incidents SET acknowledged_at = coalesce(acknowledged_at, $2), acknowledged_by = coalesce(acknowledged_by, $3), notice_due_at = NULL
             WHERE id = $1 AND resolved_at IS NULL"#,

@@ -54,7 +54,10 @@ impl Recipient {
     /// The destination, and whom it reaches there.
     pub fn key(&self) -> (String, Option<String>) {
         match self {
-            Self::Phone { destination, number } => (destination.clone(), Some(number.clone())),
+            Self::Phone {
+                destination,
+                number,
+            } => (destination.clone(), Some(number.clone())),
             Self::Http { destination } => (destination.clone(), None),
         }
     }
@@ -72,19 +75,34 @@ impl Plan {
     /// Compiles all expressions of the configuration, and reports every bad one.
     pub fn compile(config: &Config, transforms: &Transforms) -> Result<Self, Vec<BadExpression>> {
         let mut bad = Vec::new();
-        let mut step = |part: String, expression: &Expression| match transforms.compile(&expression.text) {
-            Ok(program) => Some(Guarded { part, program, patience: Mutex::default() }),
-            Err(error) => {
-                bad.push(BadExpression { source_text: expression.source.clone(), error });
-                None
-            }
-        };
-        let series = config.series.transform.as_ref().and_then(|expression| step("series".into(), expression));
+        let mut step =
+            |part: String, expression: &Expression| match transforms.compile(&expression.text) {
+                Ok(program) => Some(Guarded {
+                    part,
+                    program,
+                    patience: Mutex::default(),
+                }),
+                Err(error) => {
+                    bad.push(BadExpression {
+                        source_text: expression.source.clone(),
+                        error,
+                    });
+                    None
+                }
+            };
+        let series = config
+            .series
+            .transform
+            .as_ref()
+            .and_then(|expression| step("series".into(), expression));
         let routes = config
             .routes
             .iter()
             .map(|route| Route {
-                transform: route.transform.as_ref().and_then(|expression| step(format!("route {}", route.name), expression)),
+                transform: route
+                    .transform
+                    .as_ref()
+                    .and_then(|expression| step(format!("route {}", route.name), expression)),
                 scope: route.scope(),
                 config: route.clone(),
             })
@@ -93,12 +111,30 @@ impl Plan {
             .rules
             .iter()
             .filter_map(|rule| {
-                let message = rule.message.as_ref().and_then(|expression| step(format!("rule {} message", rule.name), expression));
+                let message = rule
+                    .message
+                    .as_ref()
+                    .and_then(|expression| step(format!("rule {} message", rule.name), expression));
                 let value = step(format!("rule {}", rule.name), &rule.value)?;
-                Some(Rule { condition: Condition::from(rule), recipients: recipients(config, rule), scope: rule.scope(), config: rule.clone(), value, message })
+                Some(Rule {
+                    condition: Condition::from(rule),
+                    recipients: recipients(config, rule),
+                    scope: rule.scope(),
+                    config: rule.clone(),
+                    value,
+                    message,
+                })
             })
             .collect();
-        if bad.is_empty() { Ok(Self { series, routes, rules }) } else { Err(bad) }
+        if bad.is_empty() {
+            Ok(Self {
+                series,
+                routes,
+                rules,
+            })
+        } else {
+            Err(bad)
+        }
     }
 
     pub fn rule(&self, name: &str) -> Option<&Rule> {
@@ -107,15 +143,25 @@ impl Plan {
 }
 
 fn recipients(config: &Config, rule: &config::Rule) -> Vec<Recipient> {
-    let notified = config.destinations.iter().filter(|destination| rule.notify.contains(&destination.name));
+    let notified = config
+        .destinations
+        .iter()
+        .filter(|destination| rule.notify.contains(&destination.name));
     notified
         .flat_map(|destination| {
             let name = &destination.name;
             match &destination.kind {
-                DestinationKind::Twilio(twilio) => {
-                    twilio.to.iter().map(|number| Recipient::Phone { destination: name.clone(), number: number.clone() }).collect()
-                }
-                DestinationKind::Http(_) => vec![Recipient::Http { destination: name.clone() }],
+                DestinationKind::Twilio(twilio) => twilio
+                    .to
+                    .iter()
+                    .map(|number| Recipient::Phone {
+                        destination: name.clone(),
+                        number: number.clone(),
+                    })
+                    .collect(),
+                DestinationKind::Http(_) => vec![Recipient::Http {
+                    destination: name.clone(),
+                }],
                 // Refused by the configuration's checks: there is nobody to tell at Ubidots.
                 DestinationKind::Ubidots(_) => Vec::new(),
             }
@@ -126,7 +172,8 @@ fn recipients(config: &Config, rule: &config::Rule) -> Vec<Recipient> {
 /// The program that a worker process of the other engine is started from: this one.
 pub fn worker_exe() -> anyhow::Result<PathBuf> {
     use anyhow::Context;
-    std::env::current_exe().context("finding this program's own file, to start transform workers from")
+    std::env::current_exe()
+        .context("finding this program's own file, to start transform workers from")
 }
 
 /// One compiled expression and how much patience is left with it.
@@ -165,7 +212,10 @@ impl Guarded {
         if timed_out {
             patience.timeouts += 1;
             if patience.timeouts >= STRIKES {
-                tracing::warn!(part = self.part, "expression suspended: it exceeded its time limit {STRIKES} times in a row");
+                tracing::warn!(
+                    part = self.part,
+                    "expression suspended: it exceeded its time limit {STRIKES} times in a row"
+                );
                 patience.suspended_until = Some(now + SUSPENSION);
             }
         } else if patience.timeouts > 0 {

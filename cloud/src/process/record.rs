@@ -65,15 +65,32 @@ pub async fn take(connection: &mut PgConnection, most: i64) -> sqlx::Result<Vec<
         .collect())
 }
 
-pub async fn write(connection: &mut PgConnection, events: &[Taken], effects: &Effects, now: DateTime<Utc>) -> anyhow::Result<()> {
-    measurements(connection, events, effects).await.context("writing measurements")?;
-    devices(connection, events).await.context("writing devices")?;
-    errors(connection, events, effects, now).await.context("writing errors of events")?;
+pub async fn write(
+    connection: &mut PgConnection,
+    events: &[Taken],
+    effects: &Effects,
+    now: DateTime<Utc>,
+) -> anyhow::Result<()> {
+    measurements(connection, events, effects)
+        .await
+        .context("writing measurements")?;
+    devices(connection, events)
+        .await
+        .context("writing devices")?;
+    errors(connection, events, effects, now)
+        .await
+        .context("writing errors of events")?;
     let uids: Vec<_> = events.iter().map(|event| event.uid.as_str()).collect();
-    processed(connection, &uids, now).await.context("marking events as processed")
+    processed(connection, &uids, now)
+        .await
+        .context("marking events as processed")
 }
 
-async fn measurements(connection: &mut PgConnection, events: &[Taken], effects: &Effects) -> sqlx::Result<()> {
+async fn measurements(
+    connection: &mut PgConnection,
+    events: &[Taken],
+    effects: &Effects,
+) -> sqlx::Result<()> {
     if effects.points.is_empty() {
         return Ok(());
     }
@@ -149,13 +166,36 @@ async fn devices(connection: &mut PgConnection, events: &[Taken]) -> sqlx::Resul
     Ok(())
 }
 
-async fn errors(connection: &mut PgConnection, events: &[Taken], effects: &Effects, now: DateTime<Utc>) -> sqlx::Result<()> {
-    let again: Vec<_> = events.iter().filter(|event| event.again).map(|event| event.uid.as_str()).collect();
+async fn errors(
+    connection: &mut PgConnection,
+    events: &[Taken],
+    effects: &Effects,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    let again: Vec<_> = events
+        .iter()
+        .filter(|event| event.again)
+        .map(|event| event.uid.as_str())
+        .collect();
     if !again.is_empty() {
-        sqlx::query!("DELETE FROM event_errors WHERE event_uid = ANY ($1)", &again as _).execute(&mut *connection).await?;
+        sqlx::query!(
+            "DELETE FROM event_errors WHERE event_uid = ANY ($1)",
+            &again as _
+        )
+        .execute(&mut *connection)
+        .await?;
     }
     for (event, part, error) in &effects.errors {
-        keep_error(connection, &events[*event].uid, part, &error.code, &error.message, error.position, now).await?;
+        keep_error(
+            connection,
+            &events[*event].uid,
+            part,
+            &error.code,
+            &error.message,
+            error.position,
+            now,
+        )
+        .await?;
         metrics::counter!("cloud_process_errors_total", "part" => part.clone()).increment(1);
     }
     Ok(())
@@ -185,7 +225,11 @@ pub async fn keep_error(
     Ok(())
 }
 
-async fn processed(connection: &mut PgConnection, uids: &[&str], now: DateTime<Utc>) -> sqlx::Result<()> {
+async fn processed(
+    connection: &mut PgConnection,
+    uids: &[&str],
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
     sqlx::query!(
         r#"INSERT INTO processed_events (uid, processed_at) SELECT uid, $2 FROM unnest($1::text[]) AS t (uid)
            ON CONFLICT (uid) DO UPDATE SET processed_at = excluded.processed_at"#,
@@ -199,8 +243,17 @@ async fn processed(connection: &mut PgConnection, uids: &[&str], now: DateTime<U
 
 /// Marks an event as processed although nothing followed from it, with the reason as its error: the database will not
 /// have its effects.
-pub async fn set_aside(connection: &mut PgConnection, uid: &str, why: &str, now: DateTime<Utc>) -> sqlx::Result<()> {
-    tracing::error!(event.uid = uid, error = why, "event set aside: the database refuses what follows from it");
+pub async fn set_aside(
+    connection: &mut PgConnection,
+    uid: &str,
+    why: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    tracing::error!(
+        event.uid = uid,
+        error = why,
+        "event set aside: the database refuses what follows from it"
+    );
     keep_error(connection, uid, "process", "DATABASE", why, None, now).await?;
     processed(connection, &[uid], now).await
 }
@@ -235,7 +288,12 @@ pub async fn replay(pool: &PgPool, choice: &Replay, now: DateTime<Utc>) -> sqlx:
 pub enum Replay {
     Event(String),
     /// By the time they were captured.
-    Window { from: DateTime<Utc>, to: DateTime<Utc> },
+    Window {
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    },
     /// Those that carry an error, of one part (`route ubidots`) or of any.
-    Errors { part: Option<String> },
+    Errors {
+        part: Option<String>,
+    },
 }

@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::Taken;
 use super::plan::{Plan, Route};
 use super::transform::{Outcome, TransformError};
-use super::Taken;
 
 /// A delivery that an event calls for.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +27,11 @@ pub enum Routing {
 }
 
 /// The routes that take this event, each with what it makes of it.
-pub fn route<'plan>(plan: &'plan Plan, event: &Taken, now: DateTime<Utc>) -> Vec<(&'plan Route, Routing)> {
+pub fn route<'plan>(
+    plan: &'plan Plan,
+    event: &Taken,
+    now: DateTime<Utc>,
+) -> Vec<(&'plan Route, Routing)> {
     plan.routes
         .iter()
         .filter(|route| route.config.enabled && event.is_in(&route.scope))

@@ -35,13 +35,19 @@ fn collect(value: &Value, path: &mut String, points: &mut Vec<Point>) {
     };
     match value {
         Value::Object(fields) => fields.iter().for_each(|(key, value)| descend(key, value)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(index, value)| descend(&index.to_string(), value)),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(index, value)| descend(&index.to_string(), value)),
         _ => {
             if let Some(value) = number(value)
                 && (1..=LONGEST_NAME).contains(&path.len())
                 && points.len() < MOST_POINTS
             {
-                points.push(Point { series: path.clone(), value });
+                points.push(Point {
+                    series: path.clone(),
+                    value,
+                });
             }
         }
     }
@@ -55,23 +61,41 @@ mod tests {
 
     #[track_caller]
     fn check(body: &Value, expected: &[(&str, f64)]) {
-        let found: Vec<_> = points(body).into_iter().map(|point| (point.series, point.value)).collect();
-        let expected: Vec<_> = expected.iter().map(|(series, value)| ((*series).to_owned(), *value)).collect();
+        let found: Vec<_> = points(body)
+            .into_iter()
+            .map(|point| (point.series, point.value))
+            .collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(series, value)| ((*series).to_owned(), *value))
+            .collect();
         assert_eq!(found, expected);
     }
 
     #[test]
     fn numbers_by_dotted_path() {
-        check(&json!({"cold": 0.9985, "hot": 0}), &[("cold", 0.9985), ("hot", 0.0)]);
-        check(&json!({"a": {"b": [1, {"c": "2.5"}]}}), &[("a.b.0", 1.0), ("a.b.1.c", 2.5)]);
-        check(&json!({"text": "warm", "yes": true, "none": null, "nan": "NaN", "empty": ""}), &[]);
+        check(
+            &json!({"cold": 0.9985, "hot": 0}),
+            &[("cold", 0.9985), ("hot", 0.0)],
+        );
+        check(
+            &json!({"a": {"b": [1, {"c": "2.5"}]}}),
+            &[("a.b.0", 1.0), ("a.b.1.c", 2.5)],
+        );
+        check(
+            &json!({"text": "warm", "yes": true, "none": null, "nan": "NaN", "empty": ""}),
+            &[],
+        );
         check(&json!(7), &[]);
         check(&Value::Null, &[]);
     }
 
     #[test]
     fn a_body_of_many_keys_is_cut() {
-        let body: Value = (0..1_000).map(|n| (format!("k{n}"), json!(n))).collect::<serde_json::Map<_, _>>().into();
+        let body: Value = (0..1_000)
+            .map(|n| (format!("k{n}"), json!(n)))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
         assert_eq!(points(&body).len(), MOST_POINTS);
     }
 }

@@ -21,33 +21,44 @@ use serde_json::Value;
 
 use crate::config;
 
+/// Reads a text, and refuses a bad one with its place.
 mod syntax;
 
+/// What jsonata-rs is not even asked.
+mod unsupported;
+
+/// Which expressions may run in this process.
 mod plain;
 
-mod overrides;
-
-mod core;
-
-mod output;
-
+/// The pool with its large stacks.
 mod threads;
 
-mod wire;
+/// The engine jsonata-core.
+mod core;
 
+/// Its replaced built-in functions.
+mod overrides;
+
+/// Its result as JSON, within a budget.
+mod output;
+
+/// The other process, seen from here.
 mod worker;
 
+/// What is said between the two.
+mod wire;
+
+/// The other process itself.
 mod worker_main;
 
+/// The engine jsonata-rs, which runs only there.
 mod jsonata_rs;
-
-mod unsupported;
 
 pub use worker_main::worker_main;
 
 /// The longest expression that is compiled.
 const MAX_TEXT: usize = 64 * 1024;
-/// `JSONata`'s own depth of evaluation, and the nesting an expression's text may have.
+/// JSONata's own depth of evaluation, and the nesting an expression's text may have.
 const MAX_DEPTH: usize = 200;
 /// `serde_json` reads no deeper, so nothing deeper can have come from a request.
 const MAX_INPUT_DEPTH: usize = 127;

@@ -20,12 +20,22 @@ pub struct Tokens(Vec<[u8; 32]>);
 
 impl Tokens {
     pub fn new<'a>(tokens: impl IntoIterator<Item = &'a SecretString>) -> Self {
-        Self(tokens.into_iter().map(|token| digest(token.expose_secret())).collect())
+        Self(
+            tokens
+                .into_iter()
+                .map(|token| digest(token.expose_secret()))
+                .collect(),
+        )
     }
 
     pub fn accept(&self, presented: &str) -> bool {
         let presented = digest(presented);
-        self.0.iter().fold(Choice::from(0), |found, token| found | token.ct_eq(&presented)).into()
+        self.0
+            .iter()
+            .fold(Choice::from(0), |found, token| {
+                found | token.ct_eq(&presented)
+            })
+            .into()
     }
 }
 
@@ -37,10 +47,13 @@ impl std::fmt::Debug for Tokens {
 
 /// The token of `Authorization: Bearer …`, or of the header that some prefer to set in a Notehub route.
 pub fn presented<'a>(headers: &'a HeaderMap, own_header: &str) -> Option<&'a str> {
-    let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
+    let bearer = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        });
     bearer.or_else(|| headers.get(own_header)?.to_str().ok())
 }
 
@@ -52,12 +65,18 @@ fn digest(token: &str) -> [u8; 32] {
 pub fn kept_or_made(data_dir: &Path, name: &str) -> anyhow::Result<(SecretString, bool)> {
     let path = data_dir.join(name);
     match fs::read_to_string(&path) {
-        Ok(token) if !token.trim().is_empty() => return Ok((token.trim().to_owned().into(), false)),
-        Ok(_) => fs::remove_file(&path).with_context(|| format!("replacing the empty {}", path.display()))?,
+        Ok(token) if !token.trim().is_empty() => {
+            return Ok((token.trim().to_owned().into(), false));
+        }
+        Ok(_) => fs::remove_file(&path)
+            .with_context(|| format!("replacing the empty {}", path.display()))?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("reading the token in {}", path.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("reading the token in {}", path.display()));
+        }
     }
-    fs::create_dir_all(data_dir).with_context(|| format!("making the data directory {}", data_dir.display()))?;
+    fs::create_dir_all(data_dir)
+        .with_context(|| format!("making the data directory {}", data_dir.display()))?;
     let token = random_token();
     // Made under another name and linked: two services that start at once agree on one token, and none is half written.
     let fresh = data_dir.join(format!(".{name}.{}", std::process::id()));
@@ -68,22 +87,30 @@ pub fn kept_or_made(data_dir: &Path, name: &str) -> anyhow::Result<(SecretString
         .mode(0o600)
         .open(&fresh)
         .with_context(|| format!("writing a token to {}", fresh.display()))?;
-    file.write_all(token.as_bytes()).and_then(|()| file.sync_all()).with_context(|| format!("writing a token to {}", fresh.display()))?;
+    file.write_all(token.as_bytes())
+        .and_then(|()| file.sync_all())
+        .with_context(|| format!("writing a token to {}", fresh.display()))?;
     let linked = fs::hard_link(&fresh, &path);
     fs::remove_file(&fresh).ok();
     match linked {
         Ok(()) => Ok((token.into(), true)),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => kept_or_made(data_dir, name),
-        Err(error) => Err(error).with_context(|| format!("keeping the token in {}", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            kept_or_made(data_dir, name)
+        }
+        Err(error) => {
+            Err(error).with_context(|| format!("keeping the token in {}", path.display()))
+        }
     }
 }
 
 /// 192 random bits, in letters and digits that survive any form field.
 fn random_token() -> String {
     let bytes: [u8; 24] = rand::random();
-    bytes.iter().fold(String::with_capacity(48), |mut text, byte| {
-        use std::fmt::Write;
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(48), |mut text, byte| {
+            use std::fmt::Write;
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

@@ -46,9 +46,13 @@ impl CapturedFrom {
 pub enum Unreadable {
     #[error("the body is not JSON: {0}")]
     NotJson(String),
-    #[error("the body is JSON but no object: {0}; the Notehub route must send the event itself, with no transform of its own")]
+    #[error(
+        "the body is JSON but no object: {0}; the Notehub route must send the event itself, with no transform of its own"
+    )]
     NotAnObject(&'static str),
-    #[error("the event has no `{0}`; the Notehub route must send the event itself, with no transform of its own")]
+    #[error(
+        "the event has no `{0}`; the Notehub route must send the event itself, with no transform of its own"
+    )]
     Missing(&'static str),
     #[error("the event's `{0}` is not a text of 1 to {LONGEST_NAME} characters")]
     BadName(&'static str),
@@ -56,7 +60,8 @@ pub enum Unreadable {
 
 /// Reads a body. `now` stands in for a missing `received`.
 pub fn parse(body: &[u8], now: DateTime<Utc>) -> Result<Event, Unreadable> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| Unreadable::NotJson(error.to_string()))?;
+    let value: Value =
+        serde_json::from_slice(body).map_err(|error| Unreadable::NotJson(error.to_string()))?;
     let Value::Object(fields) = &value else {
         return Err(Unreadable::NotAnObject(shape(&value)));
     };
@@ -68,14 +73,26 @@ pub fn parse(body: &[u8], now: DateTime<Utc>) -> Result<Event, Unreadable> {
         Some(when) => (when, CapturedFrom::When),
         None => (received_at, CapturedFrom::Received),
     };
-    Ok(Event { uid, device, file, captured_at, captured_from, received_at, raw: storable(body, &value) })
+    Ok(Event {
+        uid,
+        device,
+        file,
+        captured_at,
+        captured_from,
+        received_at,
+        raw: storable(body, &value),
+    })
 }
 
 fn name(fields: &serde_json::Map<String, Value>, key: &'static str) -> Result<String, Unreadable> {
     match fields.get(key) {
         None | Some(Value::Null) => Err(Unreadable::Missing(key)),
         Some(Value::String(text)) if text.is_empty() => Err(Unreadable::Missing(key)),
-        Some(Value::String(text)) if text.chars().count() <= LONGEST_NAME && !text.contains('\0') => Ok(text.clone()),
+        Some(Value::String(text))
+            if text.chars().count() <= LONGEST_NAME && !text.contains('\0') =>
+        {
+            Ok(text.clone())
+        }
         Some(_) => Err(Unreadable::BadName(key)),
     }
 }
@@ -85,10 +102,13 @@ fn name(fields: &serde_json::Map<String, Value>, key: &'static str) -> Result<St
 pub fn moment(value: &Value) -> Option<DateTime<Utc>> {
     const YEAR_2100: f64 = 4_102_444_800.0;
     let seconds = number(value)?;
-    if !(seconds > 0.0 && seconds < YEAR_2100) {
+    if !(seconds >= 1.0 && seconds < YEAR_2100) {
         return None;
     }
-    #[expect(clippy::cast_possible_truncation, reason = "bounded above: 2100 in microseconds fits")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "bounded above: 2100 in microseconds fits"
+    )]
     DateTime::from_timestamp_micros((seconds * 1e6).round() as i64)
 }
 
@@ -105,7 +125,10 @@ pub fn number(value: &Value) -> Option<f64> {
 /// The event's own text, unless it holds U+0000, which is valid JSON but which `jsonb` refuses: then each becomes U+FFFD.
 fn storable(body: &[u8], value: &Value) -> String {
     const ESCAPED_NUL: &[u8] = br"\u0000";
-    let text = if body.windows(ESCAPED_NUL.len()).any(|window| window == ESCAPED_NUL) {
+    let text = if body
+        .windows(ESCAPED_NUL.len())
+        .any(|window| window == ESCAPED_NUL)
+    {
         without_nul(value).to_string()
     } else {
         // It was parsed as JSON a moment ago, so it is UTF-8 and nothing is replaced here.
@@ -120,7 +143,12 @@ fn without_nul(value: &Value) -> Value {
     match value {
         Value::String(text) => Value::String(clean(text)),
         Value::Array(items) => Value::Array(items.iter().map(without_nul).collect()),
-        Value::Object(fields) => Value::Object(fields.iter().map(|(key, value)| (clean(key), without_nul(value))).collect()),
+        Value::Object(fields) => Value::Object(
+            fields
+                .iter()
+                .map(|(key, value)| (clean(key), without_nul(value)))
+                .collect(),
+        ),
         other => other.clone(),
     }
 }

@@ -56,11 +56,23 @@ struct Waiting {
 
 impl Intake {
     /// Starts the writers. They stop, with the queue emptied, once `stop` is cancelled.
-    pub fn start(pool: &PgPool, clock: &Clock, wake: &Arc<Notify>, tasks: &TaskTracker, stop: &CancellationToken) -> Self {
+    pub fn start(
+        pool: &PgPool,
+        clock: &Clock,
+        wake: &Arc<Notify>,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let receiver = Arc::new(Mutex::new(receiver));
         for _ in 0..WRITERS {
-            tasks.spawn(write(pool.clone(), clock.clone(), wake.clone(), receiver.clone(), stop.clone()));
+            tasks.spawn(write(
+                pool.clone(),
+                clock.clone(),
+                wake.clone(),
+                receiver.clone(),
+                stop.clone(),
+            ));
         }
         Self(sender)
     }
@@ -68,7 +80,9 @@ impl Intake {
     /// Returns once the event is committed, or cannot be.
     pub async fn store(&self, event: Event) -> Result<Stored, StoreError> {
         let (answer, stored) = oneshot::channel();
-        self.0.try_send(Waiting { event, answer }).map_err(|_| StoreError::Overloaded)?;
+        self.0
+            .try_send(Waiting { event, answer })
+            .map_err(|_| StoreError::Overloaded)?;
         stored.await.unwrap_or(Err(StoreError::Unavailable))
     }
 
@@ -78,7 +92,13 @@ impl Intake {
     }
 }
 
-async fn write(pool: PgPool, clock: Clock, wake: Arc<Notify>, queue: Arc<Mutex<mpsc::Receiver<Waiting>>>, stop: CancellationToken) {
+async fn write(
+    pool: PgPool,
+    clock: Clock,
+    wake: Arc<Notify>,
+    queue: Arc<Mutex<mpsc::Receiver<Waiting>>>,
+    stop: CancellationToken,
+) {
     let mut batch = Vec::with_capacity(LARGEST_BATCH);
     loop {
         {
@@ -102,14 +122,18 @@ async fn commit(pool: &PgPool, now: DateTime<Utc>, mut batch: Vec<Waiting>) {
         let started = std::time::Instant::now();
         match insert(pool, now, &batch).await {
             Ok(mut stored) => {
-                metrics::histogram!("cloud_receive_batch_events").record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
+                metrics::histogram!("cloud_receive_batch_events")
+                    .record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
                 metrics::histogram!("cloud_receive_commit_seconds").record(started.elapsed());
                 stored.sort_unstable();
                 let mut previous: Option<String> = None;
                 for Waiting { event, answer } in batch {
                     // The same uid twice in one batch: the first one is new, the second a duplicate.
-                    let new = previous.as_deref() != Some(&event.uid) && stored.binary_search(&event.uid).is_ok();
-                    answer.send(Ok(if new { Stored::New } else { Stored::Duplicate })).ok();
+                    let new = previous.as_deref() != Some(&event.uid)
+                        && stored.binary_search(&event.uid).is_ok();
+                    answer
+                        .send(Ok(if new { Stored::New } else { Stored::Duplicate }))
+                        .ok();
                     previous = Some(event.uid);
                 }
             }
@@ -126,7 +150,11 @@ async fn commit(pool: &PgPool, now: DateTime<Utc>, mut batch: Vec<Waiting>) {
                     tracing::error!(error = %error, events = batch.len(), "events not stored; Notehub is told to repeat them");
                 }
                 for waiting in batch {
-                    let why = if data { StoreError::Refused(error.to_string()) } else { StoreError::Unavailable };
+                    let why = if data {
+                        StoreError::Refused(error.to_string())
+                    } else {
+                        StoreError::Unavailable
+                    };
                     waiting.answer.send(Err(why)).ok();
                 }
             }
@@ -136,9 +164,20 @@ async fn commit(pool: &PgPool, now: DateTime<Utc>, mut batch: Vec<Waiting>) {
 
 /// Inserts the events that are not there yet, queues them for `process`, and returns their uids.
 async fn insert(pool: &PgPool, now: DateTime<Utc>, batch: &[Waiting]) -> sqlx::Result<Vec<String>> {
-    let column = |read: fn(&Event) -> &str| batch.iter().map(|waiting| read(&waiting.event)).collect::<Vec<_>>();
-    let captured_at: Vec<_> = batch.iter().map(|waiting| waiting.event.captured_at).collect();
-    let received_at: Vec<_> = batch.iter().map(|waiting| waiting.event.received_at).collect();
+    let column = |read: fn(&Event) -> &str| {
+        batch
+            .iter()
+            .map(|waiting| read(&waiting.event))
+            .collect::<Vec<_>>()
+    };
+    let captured_at: Vec<_> = batch
+        .iter()
+        .map(|waiting| waiting.event.captured_at)
+        .collect();
+    let received_at: Vec<_> = batch
+        .iter()
+        .map(|waiting| waiting.event.received_at)
+        .collect();
     sqlx::query_scalar!(
         r#"WITH incoming AS (
                SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::timestamptz[], $7::text[])
@@ -167,13 +206,32 @@ async fn insert(pool: &PgPool, now: DateTime<Utc>, batch: &[Waiting]) -> sqlx::R
 
 /// Whether Postgres objects to what is in the rows (classes 22 and 23, and 54: a limit exceeded), so that a repeat is no use.
 pub(crate) fn refuses_data(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| {
+            ["22", "23", "54"]
+                .iter()
+                .any(|class| code.starts_with(class))
+        })
 }
 
 /// Keeps a body that is no event, so that the mistake in the Notehub route can be seen and its notes be found again.
-pub async fn reject(pool: &PgPool, now: DateTime<Utc>, reason: &str, body: &[u8]) -> sqlx::Result<()> {
+pub async fn reject(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    reason: &str,
+    body: &[u8],
+) -> sqlx::Result<()> {
     const KEPT: usize = 64 * 1024;
     let text = String::from_utf8_lossy(&body[..body.len().min(KEPT)]).replace('\0', "\u{FFFD}");
-    sqlx::query!("INSERT INTO rejected (at, reason, body) VALUES ($1, $2, $3)", now, reason, text).execute(pool).await?;
+    sqlx::query!(
+        "INSERT INTO rejected (at, reason, body) VALUES ($1, $2, $3)",
+        now,
+        reason,
+        text
+    )
+    .execute(pool)
+    .await?;
     Ok(())
 }

@@ -68,10 +68,16 @@ pub struct Acknowledgement {
     by: String,
 }
 
-pub async fn acknowledge(State(app): State<App>, Path(id): Path<i64>, Json(acknowledgement): Json<Acknowledgement>) -> Answer {
+pub async fn acknowledge(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Json(acknowledgement): Json<Acknowledgement>,
+) -> Answer {
     let by = acknowledgement.by.trim();
     if by.is_empty() || by.chars().count() > 100 || by.contains('\0') {
-        return Err(Error::Unprocessable("`by` is who takes it: a name of 1 to 100 characters".into()));
+        return Err(Error::Unprocessable(
+            "`by` is who takes it: a name of 1 to 100 characters".into(),
+        ));
     }
     if incident::acknowledge(&app.pool, id, by, app.clock.now()).await? {
         tracing::info!(incident.id = id, by, "incident acknowledged");
@@ -108,13 +114,20 @@ pub enum Replay {
     /// A stored event, by uid: processed again.
     Event(String),
     /// The events captured in a window: processed again.
-    Events { from: DateTime<Utc>, to: DateTime<Utc> },
+    Events {
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    },
     /// The events that carry an error, of one part (`route ubidots`) or of any: processed again.
     Errors { part: Option<String> },
     /// A delivery, by id: sent again.
     Delivery(Uuid),
     /// The deliveries that died in a window: sent again.
-    Dead { destination: Option<String>, from: DateTime<Utc>, to: DateTime<Utc> },
+    Dead {
+        destination: Option<String>,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    },
 }
 
 pub async fn replay(State(app): State<App>, Json(choice): Json<Replay>) -> Answer {
@@ -131,7 +144,22 @@ pub async fn again(pool: &sqlx::PgPool, choice: Replay, now: DateTime<Utc>) -> s
         Replay::Events { from, to } => record::Replay::Window { from, to },
         Replay::Errors { part } => record::Replay::Errors { part },
         Replay::Delivery(id) => return outbox::replay(pool, &outbox::Replay::One(id), now).await,
-        Replay::Dead { destination, from, to } => return outbox::replay(pool, &outbox::Replay::Dead { destination, from, to }, now).await,
+        Replay::Dead {
+            destination,
+            from,
+            to,
+        } => {
+            return outbox::replay(
+                pool,
+                &outbox::Replay::Dead {
+                    destination,
+                    from,
+                    to,
+                },
+                now,
+            )
+            .await;
+        }
     };
     record::replay(pool, &events, now).await
 }

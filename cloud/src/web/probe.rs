@@ -26,5 +26,12 @@ pub async fn ready(State(app): State<App>) -> Result<&'static str, Error> {
 
 pub async fn metrics(State(app): State<App>) -> Response {
     let text = observe::scrape(&app).await;
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    (
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        text,
+    )
+        .into_response()
 }

@@ -21,9 +21,9 @@ use crate::arguments::Role;
 use crate::connection;
 
 /// Migrating a new database on a slow disk is most of it.
-const START_ALLOWANCE: Duration = Duration::from_secs(60);
+const START_ALLOWANCE: Duration = Duration::from_mins(1);
 /// Several times what any one load takes: only a server that hangs gets that far.
-const ASK_ALLOWANCE: Duration = Duration::from_secs(120);
+const ASK_ALLOWANCE: Duration = Duration::from_mins(2);
 /// Linux reports processor time in hundredths of a second, whatever its own clock does.
 const TICKS_PER_SECOND: f64 = 100.0;
 

@@ -23,7 +23,8 @@ struct Head {
     status: u16,
     /// Bytes of the whole answer, head and body.
     total: usize,
-    head: usize,
+    /// Where the body begins.
+    body: usize,
 }
 
 impl Connection {
@@ -48,7 +49,7 @@ impl Connection {
             if let Some(head) = parse(&self.received)?
                 && self.received.len() >= head.total
             {
-                return Ok((head.status, &self.received[head.head..head.total]));
+                return Ok((head.status, &self.received[head.body..head.total]));
             }
         }
     }
@@ -88,6 +89,6 @@ fn parse(received: &[u8]) -> anyhow::Result<Option<Head>> {
     Ok(Some(Head {
         status,
         total: end + 4 + length,
-        head: end + 4,
+        body: end + 4,
     }))
 }

@@ -129,6 +129,7 @@ fn drive(work: &Arc<Work>, thread: usize, threads: usize) -> anyhow::Result<Seen
         }
         // Every thread comes to the barrier, also one that failed, or the others would wait for ever.
         work.ready.wait();
+        work.start();
         if let Some(error) = failed {
             return Err(error);
         }
@@ -174,6 +175,7 @@ async fn send(work: Arc<Work>, mut connection: Connection) -> Seen {
 }
 
 impl Work {
+    /// The moment the load began: the first call, right after the barrier.
     fn start(&self) -> Instant {
         *self.start.get_or_init(Instant::now)
     }

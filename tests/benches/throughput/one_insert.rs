@@ -20,7 +20,8 @@ pub(crate) struct Input {
 /// As much of an event as the smallest useful table holds.
 #[derive(Debug, Deserialize)]
 struct Event<'a> {
-    event: &'a str,
+    #[serde(rename = "event")]
+    uid: &'a str,
     device: &'a str,
     file: &'a str,
     when: i64,
@@ -51,7 +52,7 @@ async fn store(State(pool): State<PgPool>, body: Bytes) -> StatusCode {
          VALUES ($1, $2, $3, $4, $4, $5::jsonb)
          ON CONFLICT (uid) DO NOTHING",
     )
-    .bind(event.event)
+    .bind(event.uid)
     .bind(event.device)
     .bind(event.file)
     .bind(DateTime::from_timestamp(event.when, 0))

@@ -72,6 +72,7 @@ pub(crate) fn json(measured: &Measured) -> anyhow::Result<String> {
         "machine": measured.machine,
         "runs": measured.plan.runs,
         "window_seconds": measured.plan.window.as_secs_f64(),
+        "whole_events": measured.plan.whole_events,
         "measures": measures,
         "targets": targets(measured),
         "skipped": measured.skipped,
@@ -92,9 +93,10 @@ fn table(measured: &Measured, out: &mut String) -> fmt::Result {
     writeln!(out, "{}", measured.machine)?;
     writeln!(
         out,
-        "medians of {}, {} s each; events of about 1 KB\n",
+        "medians of {}, {} s each, the whole way {} events; events of about 1 KB\n",
         plan.runs,
-        plan.window.as_secs()
+        plan.window.as_secs(),
+        plan.whole_events
     )?;
     writeln!(
         out,
@@ -154,7 +156,7 @@ fn goals(measured: &Measured, out: &mut String) -> fmt::Result {
             "{:WIDTH$}{:>9}{:>10}{:>10}  {}",
             target.what,
             number(target.measured, 3),
-            bound(target.target),
+            bound(target.wanted),
             bound(target.aim),
             target.verdict
         )?;

@@ -1,7 +1,7 @@
 //! What the service promises of its speed, and whether this run bears it out.
 //!
 //! A target is what must hold, an aim what we work towards. Both compare medians, and ratios rather than absolute
-//! figures wherever the machine has a say. A target that was not measured is not reached and says so.
+//! figures wherever the machine has a say. What was not measured says so.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Target {
     pub(crate) what: &'static str,
     pub(crate) measured: Option<f64>,
-    pub(crate) target: Option<Bound>,
+    pub(crate) wanted: Option<Bound>,
     pub(crate) aim: Option<Bound>,
     pub(crate) verdict: Verdict,
 }
@@ -41,11 +41,11 @@ pub(crate) fn targets(measured: &Measured) -> Vec<Target> {
     use Bound::{AtLeast, Below};
     let main = Measure::Ingest { connections: 64 };
     let wide = Measure::Ingest { connections: 256 };
-    let row = |what, measure, pick: fn(&Figures) -> Option<f64>, target, aim| {
+    let row = |what, measure, pick: fn(&Figures) -> Option<f64>, wanted, aim| {
         let figures = median_of(measured, measure);
         let broken = figures.as_ref().is_some_and(|figures| figures.broken);
         let value = figures.as_ref().and_then(pick);
-        Target::new(what, value, broken, target, aim)
+        Target::new(what, value, broken, wanted, aim)
     };
     vec![
         row(
@@ -125,12 +125,12 @@ impl Target {
         what: &'static str,
         measured: Option<f64>,
         broken: bool,
-        target: Option<Bound>,
+        wanted: Option<Bound>,
         aim: Option<Bound>,
     ) -> Self {
         let holds =
             |bound: Option<Bound>| bound.zip(measured).map(|(bound, value)| bound.holds(value));
-        let verdict = match (measured, holds(target), holds(aim)) {
+        let verdict = match (measured, holds(wanted), holds(aim)) {
             (None, ..) => Verdict::NotMeasured,
             _ if broken => Verdict::Broken,
             (_, Some(false), _) | (_, None, Some(false)) => Verdict::NotReached,
@@ -140,7 +140,7 @@ impl Target {
         Self {
             what,
             measured,
-            target,
+            wanted,
             aim,
             verdict,
         }

@@ -109,7 +109,11 @@ fn millis() -> f64 {
     NOW.get().timestamp_millis() as f64
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the crate sets the type")]
+#[expect(
+    clippy::unnecessary_wraps,
+    clippy::needless_pass_by_value,
+    reason = "the crate sets the type"
+)]
 fn millis_of_event<'a>(
     context: FunctionContext<'a, '_>,
     _: &[&'a Value<'a>],
@@ -117,6 +121,7 @@ fn millis_of_event<'a>(
     Ok(Value::number(context.arena, millis()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the crate sets the type")]
 fn now_of_event<'a>(
     context: FunctionContext<'a, '_>,
     args: &[&'a Value<'a>],

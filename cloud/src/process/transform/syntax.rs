@@ -194,7 +194,9 @@ macro_rules! each_child {
                 }
                 AstNode::Sort { input, terms } => {
                     visit(input);
-                    terms.$iter().for_each(|(term, _)| visit(term));
+                    for (term, _) in terms {
+                        visit(term);
+                    }
                 }
                 AstNode::Transform { location, update, delete } => {
                     visit(location);

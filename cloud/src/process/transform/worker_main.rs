@@ -67,7 +67,7 @@ fn serve() -> io::Result<()> {
 fn evaluate_all(inbox: &mpsc::Receiver<(Request, Vec<u8>)>, outbox: &mpsc::Sender<Outcome>) {
     let mut programs = HashMap::new();
     while let Ok((request, input)) = inbox.recv() {
-        let outcome = evaluate(&mut programs, request, &input).unwrap_or_else(Outcome::Error);
+        let outcome = evaluate(&mut programs, &request, &input).unwrap_or_else(Outcome::Error);
         if outbox.send(outcome).is_err() {
             break;
         }
@@ -76,7 +76,7 @@ fn evaluate_all(inbox: &mpsc::Receiver<(Request, Vec<u8>)>, outbox: &mpsc::Sende
 
 fn evaluate(
     programs: &mut HashMap<String, CoreProgram>,
-    request: Request,
+    request: &Request,
     input: &[u8],
 ) -> Result<Outcome, TransformError> {
     let bad = |error: &dyn std::fmt::Display| {
