@@ -48,7 +48,7 @@ pub(crate) enum Part {
     Floor,
     /// Multi-row inserts by UNNEST, 500 rows a commit
     Limit,
-    /// Durable ingest at 1, 64 and 256 connections, and one INSERT per request at 64
+    /// Durable ingest at 1, 64 and 256 connections, with and without processing; one INSERT per request
     Ingest,
     /// Open arrivals at 2,000 and 5,000 a second
     Open,

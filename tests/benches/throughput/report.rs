@@ -16,7 +16,8 @@ const LEGEND: &str = "\
 Ratios are to the floor of the same round and the same connections (64 where there are none); on the slow disk to
 one INSERT per request. CPU is that of the server measured, Postgres and load excluded; `load` is the load
 generator's. Ingest is the service with its defaults and no destination: it goes on processing what it stored into
-measurements while it takes in more, so that work is in these figures. Peak RSS includes the code of the benchmark.";
+measurements while it takes in more, so that work is in these figures; `ingest alone` holds that work back, as if
+another replica did it. Peak RSS includes the code of the benchmark.";
 
 /// Medians of one measurement over the rounds.
 #[derive(Debug, Serialize)]
@@ -194,6 +195,9 @@ impl fmt::Display for Measure {
             }
             Self::Ingest { connections: c } => {
                 write!(formatter, "ingest, {c} connection{}", plural(c))
+            }
+            Self::Receive { connections: c } => {
+                write!(formatter, "ingest alone, {c} connection{}", plural(c))
             }
             Self::OneInsert { connections: c } => {
                 write!(formatter, "one INSERT, {c} connection{}", plural(c))

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
+use sqlx::{Connection, Executor};
 
 use crate::arguments::{Arguments, Part, Plan, Role};
 use crate::child::{self, Child};
@@ -30,11 +31,25 @@ const OPEN_CONNECTIONS: u32 = 128;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Measure {
-    Floor { connections: u32 },
-    Limit { clients: u32 },
-    Ingest { connections: u32 },
-    OneInsert { connections: u32 },
-    Open { rate: u32 },
+    Floor {
+        connections: u32,
+    },
+    Limit {
+        clients: u32,
+    },
+    Ingest {
+        connections: u32,
+    },
+    /// Ingest with `process` held back, as if another replica did that work.
+    Receive {
+        connections: u32,
+    },
+    OneInsert {
+        connections: u32,
+    },
+    Open {
+        rate: u32,
+    },
     Whole,
     SlowIngest,
     SlowOneInsert,
@@ -137,6 +152,9 @@ impl Bench {
                 self.ingest(server, connections, Measure::Ingest { connections })
                     .await?;
             }
+            if connections >= MAIN && wants(Part::Ingest) {
+                self.receive(server, connections).await?;
+            }
             if connections == MAIN && wants(Part::Whole) {
                 self.whole(server).await?;
             }
@@ -214,6 +232,24 @@ impl Bench {
         cloud.end().await?;
         server.discard(database).await?;
         self.keep(measure, sample)
+    }
+
+    async fn receive(&mut self, server: &mut Server, connections: u32) -> anyhow::Result<()> {
+        let database = server.create().await?;
+        let cloud = self.cloud(&database, "").await?;
+        // Whoever holds the rows of the shards processes their devices; the service leaves them to us.
+        let mut held = server.connect(&database).await?;
+        let mut shards = held.begin().await?;
+        shards
+            .execute("SELECT 1 FROM process_shards FOR UPDATE")
+            .await?;
+        let mut sample = self.closed_loop(&cloud, connections).await?;
+        shards.rollback().await?;
+        held.close().await?;
+        check_stored(server, &database, &mut sample).await?;
+        cloud.end().await?;
+        server.discard(database).await?;
+        self.keep(Measure::Receive { connections }, sample)
     }
 
     async fn open(&mut self, server: &mut Server, rate: u32) -> anyhow::Result<()> {
@@ -302,7 +338,9 @@ impl Bench {
         let base = match measure {
             Measure::Floor { .. } | Measure::Open { .. } | Measure::SlowOneInsert => None,
             Measure::SlowIngest => self.latest(Measure::SlowOneInsert),
-            Measure::Ingest { connections } => self.latest(Measure::Floor { connections }),
+            Measure::Ingest { connections } | Measure::Receive { connections } => {
+                self.latest(Measure::Floor { connections })
+            }
             Measure::Limit { .. } | Measure::OneInsert { .. } | Measure::Whole => {
                 self.latest(Measure::Floor { connections: MAIN })
             }
