@@ -1,6 +1,7 @@
 //! All routes on one page, grouped by who calls them.
 
 pub mod api;
+pub mod pages;
 pub mod probe;
 
 use std::future::Future;
@@ -35,6 +36,9 @@ pub fn router(app: App) -> Router {
     Router::new()
         // Notehub, with its own token.
         .route("/notehub", post(receive::notehub))
+        // People, who are asked to sign in.
+        .route("/", get(pages::overview))
+        .route("/sign-in", post(pages::sign_in))
         // Probes, with none.
         .route("/healthz", get(probe::alive))
         .route("/readyz", get(probe::ready))

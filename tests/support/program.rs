@@ -121,6 +121,12 @@ impl Program {
         self.signal(Signal::TERM);
     }
 
+    /// Asks it to stop, and returns whether it ended well.
+    pub async fn stop(self) -> bool {
+        self.terminate();
+        self.ended().await
+    }
+
     /// Waits for its end and returns whether it was a success.
     pub async fn ended(mut self) -> bool {
         self.child.wait().await.expect("it ends").success()
