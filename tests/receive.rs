@@ -312,7 +312,9 @@ async fn only_with_a_token_and_either_of_two() {
         assert_eq!(app.get(path).await.0, StatusCode::OK, "{path}");
     }
     assert_eq!(
-        app.send(Request::get("/nowhere").body(Body::empty())).await.0,
+        app.send(Request::get("/nowhere").body(Body::empty()))
+            .await
+            .0,
         StatusCode::NOT_FOUND
     );
     assert_eq!(

@@ -133,8 +133,9 @@ impl Database {
     pub async fn lost(&self) {
         #[cfg(feature = "embedded-postgres")]
         if let Some(server) = &self.server {
-            return server.exited().await;
+            server.exited().await;
+            return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

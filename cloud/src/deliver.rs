@@ -132,6 +132,16 @@ impl Lane {
         let deliveries = self.drop_expired(lease, deliveries, now).await?;
         let (groups, unsent, not_before) = self.admit(deliveries, now);
         outbox::release(&lane.pool, lease, &unsent).await?;
+        // If the database kept us waiting, the lease may run out while we send. Another would then ask Twilio for a text
+        // that is not there yet, and send it too.
+        if lane.clock.now() - now > TimeDelta::from_std(LEASE_MARGIN).unwrap_or(TimeDelta::MAX) {
+            let late: Vec<_> = groups.iter().flatten().map(|one| one.id).collect();
+            outbox::release(&lane.pool, lease, &late).await?;
+            return Ok(Worked {
+                attempted: 0,
+                not_before,
+            });
+        }
 
         let attempts = join_all(groups.iter().map(|group| async move {
             let attempted = lane.destination.send(group, now).await;

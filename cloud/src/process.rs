@@ -214,9 +214,8 @@ fn decide(
                 Routing::Deliver(routed) => effects.deliveries.push((index, routed)),
                 Routing::Nothing => {}
                 Routing::Failed(error) => {
-                    effects
-                        .errors
-                        .push((index, format!("route {}", route.config.name), error))
+                    let part = format!("route {}", route.config.name);
+                    effects.errors.push((index, part, error));
                 }
             }
         }

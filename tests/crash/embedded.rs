@@ -36,14 +36,20 @@ async fn a_service_with_its_own_postgres_loses_nothing_and_leaves_nothing_runnin
 /// Where the service says its database is.
 fn database(home: &Home) -> String {
     let log = fs::read_to_string(home.logs()).expect("a log");
-    let (_, after) = log.rsplit_once("psql '").expect("the log tells how to look into the database");
+    let (_, after) = log
+        .rsplit_once("psql '")
+        .expect("the log tells how to look into the database");
     let (url, _) = after.split_once('\'').expect("a URL in quotes");
     url.to_owned()
 }
 
 fn postmaster(home: &Path) -> Pid {
-    let file = fs::read_to_string(home.join("data/postgres/data/postmaster.pid")).expect("a running server");
-    let pid = file.lines().next().and_then(|line| line.trim().parse().ok());
+    let file = fs::read_to_string(home.join("data/postgres/data/postmaster.pid"))
+        .expect("a running server");
+    let pid = file
+        .lines()
+        .next()
+        .and_then(|line| line.trim().parse().ok());
     pid.and_then(Pid::from_raw).expect("a process id")
 }
 

@@ -37,7 +37,14 @@ async fn a_late_finish_is_refused_while_another_works_on_it() {
     // The slow one is told that this can never be delivered, and it no longer matters.
     gate.answer(0, 410);
     first.await.expect("the first ends");
-    assert_eq!(state(&app).await, ("leased".into(), 2, "the service stopped during the attempt".into()));
+    assert_eq!(
+        state(&app).await,
+        (
+            "leased".into(),
+            2,
+            "the service stopped during the attempt".into()
+        )
+    );
     gate.answer(1, 200);
     assert_eq!(other.await.expect("the other ends").attempted, 1);
     check_delivered_by_the_second(&gate, &app).await;
@@ -52,13 +59,26 @@ async fn a_late_finish_is_refused_after_another_has_delivered() {
         gate.arrived(1).await;
         let second = taken_over(&app).await;
         gate.answer(1, 200);
-        assert_eq!(tick(&second, "gate", &app.clock).await.expect("the other ends").attempted, 1);
+        assert_eq!(
+            tick(&second, "gate", &app.clock)
+                .await
+                .expect("the other ends")
+                .attempted,
+            1
+        );
         check_delivered_by_the_second(&gate, &app).await;
 
         gate.answer(0, late);
         first.await.expect("the first ends");
         check_delivered_by_the_second(&gate, &app).await;
-        assert_eq!(tick(&second, "gate", &app.clock).await.expect("a tick").attempted, 0, "nothing is left to do");
+        assert_eq!(
+            tick(&second, "gate", &app.clock)
+                .await
+                .expect("a tick")
+                .attempted,
+            0,
+            "nothing is left to do"
+        );
         app.finish().await;
     }
 }
@@ -71,18 +91,31 @@ async fn a_text_sent_by_a_worker_that_died_is_looked_up_and_not_sent_again() {
     app.take(&thermal("e1", "dev:1", app.now(), 0.9)).await;
     app.process().await;
     let first = tick(&app.service, "sms", &app.clock);
-    app.twilio.arrivals().wait_for(|texts| *texts == 1).await.expect("a text");
+    app.twilio
+        .arrivals()
+        .wait_for(|texts| *texts == 1)
+        .await
+        .expect("a text");
     first.abort();
     assert!(first.await.is_err_and(|end| end.is_cancelled()));
 
     let second = taken_over(&app).await;
-    assert_eq!(tick(&second, "sms", &app.clock).await.expect("a tick").attempted, 1);
+    assert_eq!(
+        tick(&second, "sms", &app.clock)
+            .await
+            .expect("a tick")
+            .attempted,
+        1
+    );
     assert_eq!((app.twilio.messages().len(), app.twilio.lookups()), (1, 1));
     let answers: Vec<(i32, String, String)> = attempts(&app, "notice = 'opened'").await;
     assert_eq!(answers.len(), 2, "{answers:?}");
     assert_eq!((answers[0].0, answers[0].1.as_str()), (1, "retry"));
     assert_eq!((answers[1].0, answers[1].1.as_str()), (2, "delivered"));
-    assert!(answers[1].2.starts_with("found by look-up: "), "{answers:?}");
+    assert!(
+        answers[1].2.starts_with("found by look-up: "),
+        "{answers:?}"
+    );
     app.settle().await;
     assert_eq!(app.twilio.messages().len(), 1);
     app.finish().await;
@@ -95,13 +128,24 @@ async fn a_text_that_a_dead_worker_did_not_get_to_send_is_sent_once() {
     app.take(&thermal("e1", "dev:1", app.now(), 0.9)).await;
     app.process().await;
     let first = tick(&app.service, "sms", &app.clock);
-    until("the text is claimed", async || app.count("deliveries WHERE notice = 'opened' AND state = 'leased'").await == 1).await;
+    until("the text is claimed", async || {
+        app.count("deliveries WHERE notice = 'opened' AND state = 'leased'")
+            .await
+            == 1
+    })
+    .await;
     first.abort();
     assert!(first.await.is_err_and(|end| end.is_cancelled()));
     app.twilio.forget_faults();
 
     let second = taken_over(&app).await;
-    assert_eq!(tick(&second, "sms", &app.clock).await.expect("a tick").attempted, 1);
+    assert_eq!(
+        tick(&second, "sms", &app.clock)
+            .await
+            .expect("a tick")
+            .attempted,
+        1
+    );
     assert_eq!((app.twilio.messages().len(), app.twilio.lookups()), (1, 1));
     app.settle().await;
     app.finish().await;
@@ -123,8 +167,15 @@ async fn a_claim_that_was_answered_too_late_is_not_used() {
     assert_eq!(first.await.expect("the first ends").attempted, 0);
     assert_eq!(app.twilio.messages().len(), 0);
     let kept: (String, i32) =
-        sqlx::query_as("SELECT state, attempts FROM deliveries WHERE notice = 'opened'").fetch_one(&app.pool).await.expect("a notice");
-    assert_eq!(kept, ("due".into(), 0), "given back, with no attempt counted");
+        sqlx::query_as("SELECT state, attempts FROM deliveries WHERE notice = 'opened'")
+            .fetch_one(&app.pool)
+            .await
+            .expect("a notice");
+    assert_eq!(
+        kept,
+        ("due".into(), 0),
+        "given back, with no attempt counted"
+    );
     app.settle().await;
     assert_eq!((app.twilio.messages().len(), app.twilio.lookups()), (1, 0));
     app.finish().await;
@@ -155,35 +206,58 @@ async fn app_with_gate() -> (Gate, TestApp) {
 /// Another service on the same database, which finds a claim that ran out, and only once it did.
 async fn taken_over(app: &TestApp) -> Service {
     let config = app.service.app.config.clone();
-    let second = Service::new(config, app.pool.clone(), app.clock.clone(), program()).expect("a second service");
-    assert!(!second.watch.tick(app.now()).await.expect("the watch looks"), "the claim holds");
+    let second = Service::new(config, app.pool.clone(), app.clock.clone(), program())
+        .expect("a second service");
+    assert!(
+        !second.watch.tick(app.now()).await.expect("the watch looks"),
+        "the claim holds"
+    );
     app.clock.advance(LONGER);
-    assert!(second.watch.tick(app.now()).await.expect("the watch looks"), "the claim ran out");
+    assert!(
+        second.watch.tick(app.now()).await.expect("the watch looks"),
+        "the claim ran out"
+    );
     second
 }
 
 fn tick(service: &Service, lane: &str, clock: &Clock) -> JoinHandle<Worked> {
     let lanes = service.app.lanes.iter();
-    let lane: Lane = lanes.clone().find(|one| one.name() == lane).expect("such a lane").clone();
+    let lane: Lane = lanes
+        .clone()
+        .find(|one| one.name() == lane)
+        .expect("such a lane")
+        .clone();
     let now = clock.now();
     tokio::spawn(async move { lane.tick(now).await.expect("a tick") })
 }
 
 async fn state(app: &TestApp) -> (String, i32, String) {
-    let query = "SELECT state, attempts, coalesce(reason, '') FROM deliveries WHERE route = 'to-the-gate'";
-    sqlx::query_as(query).fetch_one(&app.pool).await.expect("a delivery")
+    let query =
+        "SELECT state, attempts, coalesce(reason, '') FROM deliveries WHERE route = 'to-the-gate'";
+    sqlx::query_as(query)
+        .fetch_one(&app.pool)
+        .await
+        .expect("a delivery")
 }
 
 /// Number, outcome and answer of each attempt.
 async fn attempts(app: &TestApp, which: &str) -> Vec<(i32, String, String)> {
-    let query = format!("SELECT a.number, a.outcome, a.answer FROM attempts AS a JOIN deliveries AS d ON d.id = a.delivery_id WHERE d.{which} ORDER BY a.number");
-    sqlx::query_as(sqlx::AssertSqlSafe(query)).fetch_all(&app.pool).await.expect("attempts")
+    let query = format!(
+        "SELECT a.number, a.outcome, a.answer FROM attempts AS a JOIN deliveries AS d ON d.id = a.delivery_id WHERE d.{which} ORDER BY a.number"
+    );
+    sqlx::query_as(sqlx::AssertSqlSafe(query))
+        .fetch_all(&app.pool)
+        .await
+        .expect("attempts")
 }
 
 async fn check_delivered_by_the_second(gate: &Gate, app: &TestApp) {
     assert_eq!(state(app).await, ("delivered".into(), 2, String::new()));
     let attempts = attempts(app, "route = 'to-the-gate'").await;
-    let outcomes: Vec<_> = attempts.iter().map(|(number, outcome, _)| (*number, outcome.as_str())).collect();
+    let outcomes: Vec<_> = attempts
+        .iter()
+        .map(|(number, outcome, _)| (*number, outcome.as_str()))
+        .collect();
     assert_eq!(outcomes, [(1, "retry"), (2, "delivered")]);
     let ids = gate.state.arrived.borrow().clone();
     assert_eq!(ids.len(), 2);
@@ -219,7 +293,10 @@ impl Gate {
     /// Waits until this many requests have come in all.
     async fn arrived(&self, number: usize) {
         let mut arrived = self.state.arrived.subscribe();
-        arrived.wait_for(|ids| ids.len() >= number).await.expect("the gate is open");
+        arrived
+            .wait_for(|ids| ids.len() >= number)
+            .await
+            .expect("the gate is open");
     }
 
     fn answer(&self, request: usize, status: u16) {
@@ -237,6 +314,9 @@ async fn hold(State(state): State<Arc<Held>>, headers: HeaderMap) -> StatusCode 
         ids.push(id);
     });
     let mut answers = state.answers.subscribe();
-    let answers = answers.wait_for(|answers| answers.contains_key(&number)).await.expect("a test that answers");
+    let answers = answers
+        .wait_for(|answers| answers.contains_key(&number))
+        .await
+        .expect("a test that answers");
     StatusCode::from_u16(answers[&number]).expect("a status")
 }

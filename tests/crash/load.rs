@@ -126,8 +126,19 @@ impl Load {
     /// Lets the clients finish the event each is at, and ends them.
     pub async fn finish(mut self) -> Seen {
         self.shared.stop.cancel();
-        let ended = async { while self.clients.join_next().await.transpose().expect("a client").is_some() {} };
-        timeout(PATIENCE, ended).await.expect("every event is taken in the end");
+        let ended = async {
+            while self
+                .clients
+                .join_next()
+                .await
+                .transpose()
+                .expect("a client")
+                .is_some()
+            {}
+        };
+        timeout(PATIENCE, ended)
+            .await
+            .expect("every event is taken in the end");
         let objections = self.shared.objections.lock().unwrap();
         assert_eq!(*objections, Vec::<String>::new());
         let twice = self.shared.stored.lock().unwrap().clone().into_iter();

@@ -64,7 +64,11 @@ async fn while_postgres_stalls_requests_are_turned_away_in_time_and_stored_later
     for (status, answer) in answers {
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
     }
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
 
     chaos.restore();
     // Turned away is not lost: some were with Postgres, and Notehub brings all of them again.
@@ -91,12 +95,16 @@ async fn what_comes_beyond_the_queue_is_turned_away_at_once() {
     let limit = "[server]\nrequest_timeout = \"60s\"";
     let (app, chaos) = app_behind_a_proxy(limit).await;
     chaos.stall();
-    let mut requests: FuturesUnordered<_> = (0..REQUESTS).map(|number| post(&app, number)).collect();
+    let mut requests: FuturesUnordered<_> =
+        (0..REQUESTS).map(|number| post(&app, number)).collect();
     // Nothing but a refusal can end a request now.
     for _ in 0..300 {
         let (status, answer) = requests.next().await.expect("an answer");
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(answer["message"], "too many events are waiting to be stored; try again");
+        assert_eq!(
+            answer["message"],
+            "too many events are waiting to be stored; try again"
+        );
     }
     chaos.restore();
     let mut stored = 0;
@@ -114,18 +122,28 @@ async fn what_comes_beyond_the_queue_is_turned_away_at_once() {
 /// The service with everything it says to Postgres going through a proxy.
 async fn app_behind_a_proxy(more: &str) -> (TestApp, Chaos) {
     let (database, chaos) = behind_a_proxy(database().await).await;
-    (TestApp::on(database, more, Clock::manual(start())).await, chaos)
+    (
+        TestApp::on(database, more, Clock::manual(start())).await,
+        chaos,
+    )
 }
 
 pub async fn behind_a_proxy(mut database: TestDatabase) -> (TestDatabase, Chaos) {
     let chaos = Chaos::before(&database.options).await;
-    let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_mins(1));
+    let pool = PgPoolOptions::new()
+        .max_connections(8)
+        .acquire_timeout(Duration::from_mins(1));
     database.pool = pool.connect_lazy(&chaos.url()).expect("a URL");
     (database, chaos)
 }
 
 async fn post(app: &TestApp, number: i64) -> (StatusCode, Value) {
     let when = app.now() - chrono::TimeDelta::seconds(number);
-    let event = thermal(&format!("event-{number}"), &format!("dev:{}", number % 7), when, 0.1);
+    let event = thermal(
+        &format!("event-{number}"),
+        &format!("dev:{}", number % 7),
+        when,
+        0.1,
+    );
     app.post(event.to_string()).await
 }

@@ -17,14 +17,27 @@ async fn services_that_start_at_once_share_the_work() {
     let homes = [Home::new(&config), Home::new(&config), Home::new(&config)];
 
     // The very first start is killed amid the migrations, which is nobody else's trouble.
-    let mut first = homes[0].command(&["serve"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut first = homes[0]
+        .command(&["serve"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
     let begun = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
-    let begun = async || sqlx::query_scalar::<_, bool>(begun).fetch_one(&database.pool).await.expect("an answer");
+    let begun = async || {
+        sqlx::query_scalar::<_, bool>(begun)
+            .fetch_one(&database.pool)
+            .await
+            .expect("an answer")
+    };
     until("the migrations begin", begun).await;
     first.kill().await.expect("it is killed");
 
     let (one, two, three) = tokio::join!(homes[0].serve(), homes[1].serve(), homes[2].serve());
-    assert_eq!(count(&database.pool, "_sqlx_migrations WHERE success").await, MIGRATOR.iter().count() as i64);
+    assert_eq!(
+        count(&database.pool, "_sqlx_migrations WHERE success").await,
+        MIGRATOR.iter().count() as i64
+    );
     let load = Load::start(8, &[&one.url, &two.url, &three.url]);
     load.acknowledged(150).await;
     // Those that are left take over what it had claimed.

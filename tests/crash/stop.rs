@@ -26,7 +26,10 @@ async fn a_stop_under_load_loses_nothing_and_leaves_no_claim() {
     for more in [1, 80, 30] {
         load.acknowledged(more).await;
         assert!(program.stop().await, "it ends well");
-        assert_eq!(count(&database.pool, "delivery_states WHERE state = 'leased'").await, 0);
+        assert_eq!(
+            count(&database.pool, "delivery_states WHERE state = 'leased'").await,
+            0
+        );
         program = home.serve().await;
         load.goes_to(&[&program.url]);
     }
@@ -42,7 +45,14 @@ async fn requests_in_flight_are_answered_before_it_stops() {
     let home = Home::new(&world.config(Some(&database.url)));
     let program = home.serve().await;
     let now = cloud::clock::Clock::System.now();
-    let event = |number: i64| thermal(&format!("event-{number}"), "dev:1", now - chrono::TimeDelta::minutes(number), 0.1);
+    let event = |number: i64| {
+        thermal(
+            &format!("event-{number}"),
+            "dev:1",
+            now - chrono::TimeDelta::minutes(number),
+            0.1,
+        )
+    };
     let mut in_flight = Vec::new();
     for number in 0..5 {
         in_flight.push(InFlight::begin(&program, event(number)).await);
@@ -52,13 +62,19 @@ async fn requests_in_flight_are_answered_before_it_stops() {
 
     program.terminate();
     // Nobody can connect any more: it has heard the signal.
-    until("it stops listening", async || TcpStream::connect(address(&program)).await.is_err()).await;
+    until("it stops listening", async || {
+        TcpStream::connect(address(&program)).await.is_err()
+    })
+    .await;
     for request in &mut in_flight {
         let answer = request.finish().await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
     let answer = silent.answer().await;
-    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("\r\nretry-after:"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 503") && answer.contains("\r\nretry-after:"),
+        "{answer}"
+    );
     assert!(program.ended().await, "it ends well");
     assert_eq!(count(&database.pool, "received_events").await, 5);
 }
@@ -74,23 +90,55 @@ async fn a_destination_that_hangs_delays_the_stop_by_its_time_limit_at_most() {
     let event = thermal("event-0", "dev:1", when, 0.1);
     let mut request = InFlight::begin(&program, event).await;
     assert!(request.finish().await.starts_with("HTTP/1.1 200"));
-    until("the destination is reached", async || !world.hook.seen().is_empty()).await;
+    until("the destination is reached", async || {
+        !world.hook.seen().is_empty()
+    })
+    .await;
 
     let started = Instant::now();
     assert!(program.stop().await, "it ends well");
-    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        started.elapsed()
+    );
     let state: (String, i32, Option<String>) =
-        sqlx::query_as("SELECT state, attempts, reason FROM deliveries WHERE route = 'archive'").fetch_one(&database.pool).await.expect("a delivery");
+        sqlx::query_as("SELECT state, attempts, reason FROM deliveries WHERE route = 'archive'")
+            .fetch_one(&database.pool)
+            .await
+            .expect("a delivery");
     assert_eq!((state.0.as_str(), state.1), ("due", 1), "{state:?}");
-    assert!(state.2.is_some_and(|reason| reason.ends_with("no answer within the time limit")));
+    assert!(
+        state
+            .2
+            .is_some_and(|reason| reason.ends_with("no answer within the time limit"))
+    );
 
     // A minute later, with the destination well again.
     world.hook.always(Answer::status(200));
-    sqlx::query("UPDATE delivery_states SET due_at = now() WHERE state = 'due'").execute(&database.pool).await.expect("an update");
+    sqlx::query("UPDATE delivery_states SET due_at = now() WHERE state = 'due'")
+        .execute(&database.pool)
+        .await
+        .expect("an update");
     let program = home.serve().await;
     let when = chrono::DateTime::from_timestamp(when.timestamp(), 0).expect("a time");
-    let posted = Posted { uid: "event-0".into(), device: "dev:1".into(), file: "thermal.qo".into(), when, glows: false };
-    world.check(&database.url, &Seen { posted: vec![posted], turned_away: 0, broken: 0 }).await;
+    let posted = Posted {
+        uid: "event-0".into(),
+        device: "dev:1".into(),
+        file: "thermal.qo".into(),
+        when,
+        glows: false,
+    };
+    world
+        .check(
+            &database.url,
+            &Seen {
+                posted: vec![posted],
+                turned_away: 0,
+                broken: 0,
+            },
+        )
+        .await;
     assert_eq!(world.hook.seen().len(), 2);
     assert!(program.stop().await);
 }
@@ -105,20 +153,31 @@ impl InFlight {
     /// Sends everything but the body, and waits for the word that it is wanted: a handler is at work by then.
     async fn begin(program: &Program, event: Value) -> Self {
         let body = event.to_string();
-        let mut stream = TcpStream::connect(address(program)).await.expect("a connection");
+        let mut stream = TcpStream::connect(address(program))
+            .await
+            .expect("a connection");
         let head = format!(
             "POST /notehub HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
             body.len()
         );
-        stream.write_all(head.as_bytes()).await.expect("the head is sent");
+        stream
+            .write_all(head.as_bytes())
+            .await
+            .expect("the head is sent");
         let mut go_on = [0; 25];
-        stream.read_exact(&mut go_on).await.expect("an interim answer");
+        stream
+            .read_exact(&mut go_on)
+            .await
+            .expect("an interim answer");
         assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
         Self { stream, body }
     }
 
     async fn finish(&mut self) -> String {
-        self.stream.write_all(self.body.as_bytes()).await.expect("the body is sent");
+        self.stream
+            .write_all(self.body.as_bytes())
+            .await
+            .expect("the body is sent");
         self.answer().await
     }
 
@@ -129,7 +188,10 @@ impl InFlight {
         while !text.contains("\r\n\r\n") {
             let length = timeout(Duration::from_secs(20), self.stream.read(&mut buffer)).await;
             let length = length.expect("an answer in time").expect("an answer");
-            assert!(length > 0, "the connection was closed without an answer: {text:?}");
+            assert!(
+                length > 0,
+                "the connection was closed without an answer: {text:?}"
+            );
             text.push_str(&String::from_utf8_lossy(&buffer[..length]));
         }
         text

@@ -106,7 +106,9 @@ impl World {
         self.check_incidents(&pool, &seen.posted).await;
         self.check_complaints();
         let deliveries = count(&pool, "deliveries").await;
-        let sent = self.ubidots.accepted() as usize + self.hook.seen().len() + self.twilio.messages().len();
+        let sent = self.ubidots.accepted() as usize
+            + self.hook.seen().len()
+            + self.twilio.messages().len();
         eprintln!(
             "{} events, {deliveries} deliveries sent {sent} times; {} requests turned away, {} without an answer",
             seen.posted.len(),
@@ -121,24 +123,49 @@ impl World {
         let expected: BTreeSet<(String, i64)> = posted
             .iter()
             .filter(|event| event.file == "thermal.qo")
-            .map(|event| (event.device.replace(':', "-"), event.when.timestamp_millis()))
+            .map(|event| {
+                (
+                    event.device.replace(':', "-"),
+                    event.when.timestamp_millis(),
+                )
+            })
             .collect();
         let received = self.ubidots.received().into_iter();
         let received: BTreeSet<(String, i64)> = received
-            .map(|one| (one.device_label, one.body["anomaly"]["timestamp"].as_i64().expect("a time")))
+            .map(|one| {
+                (
+                    one.device_label,
+                    one.body["anomaly"]["timestamp"].as_i64().expect("a time"),
+                )
+            })
             .collect();
-        assert!(received == expected, "Ubidots: {:?}", differences(&received, &expected));
+        assert!(
+            received == expected,
+            "Ubidots: {:?}",
+            differences(&received, &expected)
+        );
 
-        let expected: Vec<(String, String)> = sqlx::query_as("SELECT id::text, body::text FROM delivery_contents WHERE route = 'archive'")
-            .fetch_all(pool)
-            .await
-            .expect("deliveries");
+        let expected: Vec<(String, String)> = sqlx::query_as(
+            "SELECT id::text, body::text FROM delivery_contents WHERE route = 'archive'",
+        )
+        .fetch_all(pool)
+        .await
+        .expect("deliveries");
         let expected: BTreeSet<_> = expected.into_iter().collect();
         let received = self.hook.seen().into_iter();
         let received: BTreeSet<_> = received
-            .map(|one| (one.header("webhook-id").expect("an id").to_owned(), one.body))
+            .map(|one| {
+                (
+                    one.header("webhook-id").expect("an id").to_owned(),
+                    one.body,
+                )
+            })
             .collect();
-        assert!(received == expected, "hook: {:?}", differences(&received, &expected));
+        assert!(
+            received == expected,
+            "hook: {:?}",
+            differences(&received, &expected)
+        );
     }
 
     /// One incident and one text for every station that glows.
@@ -150,19 +177,34 @@ impl World {
                 .fetch_all(pool)
                 .await
                 .expect("incidents");
-        let expected = glowing.iter().map(|device| (device.clone(), 1, Some("firing".to_owned())));
+        let expected = glowing
+            .iter()
+            .map(|device| (device.clone(), 1, Some("firing".to_owned())));
         assert_eq!(incidents, expected.collect::<Vec<_>>());
-        let texts = self.twilio.messages().into_iter().map(|message| message.body);
+        let texts = self
+            .twilio
+            .messages()
+            .into_iter()
+            .map(|message| message.body);
         let mut times: BTreeMap<String, usize> = BTreeMap::new();
         texts.for_each(|text| *times.entry(text).or_default() += 1);
         assert_eq!(times.len(), glowing.len(), "{times:?}");
-        assert!(times.values().all(|times| *times == 1), "texted more than once: {times:?}");
+        assert!(
+            times.values().all(|times| *times == 1),
+            "texted more than once: {times:?}"
+        );
     }
 
     fn check_complaints(&self) {
         // Who dies while speaking does not end the sentence.
-        let complaints = self.ubidots.complaints().into_iter().chain(self.twilio.complaints());
-        let complaints: Vec<_> = complaints.filter(|one| !one.contains("could not be read")).collect();
+        let complaints = self
+            .ubidots
+            .complaints()
+            .into_iter()
+            .chain(self.twilio.complaints());
+        let complaints: Vec<_> = complaints
+            .filter(|one| !one.contains("could not be read"))
+            .collect();
         assert_eq!(complaints, Vec::<String>::new());
     }
 }
@@ -201,7 +243,10 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 
 pub async fn count(pool: &PgPool, table: &str) -> i64 {
     let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
-    sqlx::query_scalar(query).fetch_one(pool).await.expect("a count")
+    sqlx::query_scalar(query)
+        .fetch_one(pool)
+        .await
+        .expect("a count")
 }
 
 /// What is stored of an event, in short.
@@ -227,11 +272,24 @@ async fn check_events(pool: &PgPool, posted: &[Posted]) {
                 _ => &["archive delivered"],
             };
             let series = if event.file == "health.qo" { 2 } else { 4 };
-            (event.uid.clone(), true, series, deliveries.iter().map(|one| (*one).to_owned()).collect())
+            (
+                event.uid.clone(),
+                true,
+                series,
+                deliveries.iter().map(|one| (*one).to_owned()).collect(),
+            )
         })
         .collect();
-    assert_eq!(expected.len(), posted.len(), "every uid was posted by one client");
-    assert!(stored == expected, "events: {:?}", differences(&stored, &expected));
+    assert_eq!(
+        expected.len(),
+        posted.len(),
+        "every uid was posted by one client"
+    );
+    assert!(
+        stored == expected,
+        "events: {:?}",
+        differences(&stored, &expected)
+    );
     let series: i64 = expected.iter().map(|event| event.2).sum();
     assert_eq!(count(pool, "measurements").await, series);
     assert_eq!(count(pool, "event_errors").await, 0);
@@ -258,10 +316,16 @@ async fn check_attempts(pool: &PgPool) {
 }
 
 /// A few of each, for a message.
-fn differences<T: Ord + Clone>(found: &BTreeSet<T>, expected: &BTreeSet<T>) -> [(&'static str, usize, Vec<T>); 2] {
+fn differences<T: Ord + Clone>(
+    found: &BTreeSet<T>,
+    expected: &BTreeSet<T>,
+) -> [(&'static str, usize, Vec<T>); 2] {
     let of = |name, one: &BTreeSet<T>, other: &BTreeSet<T>| {
         let only: Vec<T> = one.difference(other).cloned().collect();
         (name, only.len(), only.into_iter().take(5).collect())
     };
-    [of("missing", expected, found), of("unexpected", found, expected)]
+    [
+        of("missing", expected, found),
+        of("unexpected", found, expected),
+    ]
 }

@@ -111,7 +111,7 @@ async fn ask_service(config: &Config, request: &Value) -> anyhow::Result<Option<
         .map_or("", |token| token.expose_secret());
     let client = reqwest::Client::builder()
         .no_proxy()
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .build()?;
     let sent = client
         .post(&url)

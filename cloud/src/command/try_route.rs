@@ -145,7 +145,7 @@ fn explain(
         Outcome::Nothing => println!("The expression yields nothing: nothing would be sent."),
         Outcome::DoNotRoute => println!("$doNotRoute(): nothing would be sent."),
         Outcome::Error(error) => {
-            println!("The expression fails, and nothing would be sent:\n{error}")
+            println!("The expression fails, and nothing would be sent:\n{error}");
         }
         Outcome::Json(body) => {
             let configured = config

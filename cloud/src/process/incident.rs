@@ -20,7 +20,7 @@ use super::alert::{self, Alert, Notify};
 use super::notice::{self, Facts, HotSpot, Kind};
 use super::plan::{Plan, Recipient, Rule};
 use super::route::delivery_id;
-use super::transform::{Outcome, Transforms};
+use super::transform::{Outcome, TransformError, Transforms};
 use super::{AlertKey, Effects, Processor, Taken, Transition, record};
 use crate::deliver::outbox::{self, NewDelivery};
 
@@ -409,35 +409,18 @@ async fn text(
                     .map(|message| message.run(&input, now))
             })
             .await?;
-        match outcome {
+        let error = match outcome {
             Some(Outcome::Json(Value::String(text))) if !text.trim().is_empty() => {
                 return Ok(notice::custom_text(&text, open.id));
             }
-            Some(Outcome::Error(error)) => {
-                record::keep_error(
-                    connection,
-                    &event.uid,
-                    &message.part,
-                    &error.code,
-                    &error.message,
-                    error.position,
-                    now,
-                )
-                .await?;
-            }
-            _ => {
-                record::keep_error(
-                    connection,
-                    &event.uid,
-                    &message.part,
-                    "NOT_A_TEXT",
-                    "the message is no text; the default one was sent",
-                    None,
-                    now,
-                )
-                .await?
-            }
-        }
+            Some(Outcome::Error(error)) => error,
+            _ => TransformError {
+                code: "NOT_A_TEXT".into(),
+                message: "the message is no text; the default one was sent".into(),
+                position: None,
+            },
+        };
+        record::keep_error(connection, &event.uid, &message.part, &error, now).await?;
     }
     Ok(notice::default_text(&Facts {
         kind,

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 
+use super::transform::TransformError;
 use super::{Effects, Taken};
 use crate::receive::event::number;
 
@@ -186,16 +187,7 @@ async fn errors(
         .await?;
     }
     for (event, part, error) in &effects.errors {
-        keep_error(
-            connection,
-            &events[*event].uid,
-            part,
-            &error.code,
-            &error.message,
-            error.position,
-            now,
-        )
-        .await?;
+        keep_error(connection, &events[*event].uid, part, error, now).await?;
         metrics::counter!("cloud_process_errors_total", "part" => part.clone()).increment(1);
     }
     Ok(())
@@ -205,9 +197,7 @@ pub async fn keep_error(
     connection: &mut PgConnection,
     event_uid: &str,
     part: &str,
-    code: &str,
-    message: &str,
-    position: Option<usize>,
+    error: &TransformError,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
@@ -215,9 +205,9 @@ pub async fn keep_error(
            ON CONFLICT (event_uid, part) DO UPDATE SET code = excluded.code, message = excluded.message, position = excluded.position, at = excluded.at"#,
         event_uid,
         part,
-        code.replace('\0', "\u{FFFD}"),
-        message.replace('\0', "\u{FFFD}"),
-        position.and_then(|position| i64::try_from(position).ok()),
+        error.code.replace('\0', "\u{FFFD}"),
+        error.message.replace('\0', "\u{FFFD}"),
+        error.position.and_then(|position| i64::try_from(position).ok()),
         now,
     )
     .execute(connection)
@@ -254,7 +244,12 @@ pub async fn set_aside(
         error = why,
         "event set aside: the database refuses what follows from it"
     );
-    keep_error(connection, uid, "process", "DATABASE", why, None, now).await?;
+    let error = TransformError {
+        code: "DATABASE".into(),
+        message: why.into(),
+        position: None,
+    };
+    keep_error(connection, uid, "process", &error, now).await?;
     processed(connection, &[uid], now).await
 }
 

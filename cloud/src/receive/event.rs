@@ -102,7 +102,7 @@ fn name(fields: &serde_json::Map<String, Value>, key: &'static str) -> Result<St
 pub fn moment(value: &Value) -> Option<DateTime<Utc>> {
     const YEAR_2100: f64 = 4_102_444_800.0;
     let seconds = number(value)?;
-    if !(seconds >= 1.0 && seconds < YEAR_2100) {
+    if !(1.0..YEAR_2100).contains(&seconds) {
         return None;
     }
     #[expect(

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sqlx::PgPool;
 
@@ -57,7 +58,7 @@ struct Incident {
 struct Waiting {
     name: String,
     delivered: i64,
-    waiting: i64,
+    due: i64,
     dead: i64,
     trouble: Option<String>,
 }
@@ -65,7 +66,9 @@ struct Waiting {
 /// The token of the cookie that signing in sets.
 pub fn cookie(headers: &HeaderMap) -> Option<&str> {
     let cookies = headers.get(header::COOKIE)?.to_str().ok()?;
-    cookies.split(';').find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+    cookies
+        .split(';')
+        .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
 
 pub async fn overview(State(app): State<App>, headers: HeaderMap) -> Result<Response, Error> {
@@ -73,7 +76,10 @@ pub async fn overview(State(app): State<App>, headers: HeaderMap) -> Result<Resp
         return page(StatusCode::OK, &SignIn { wrong: false });
     }
     let now = app.clock.now();
-    let (open, past) = incidents(&app.pool).await?.into_iter().partition(|incident| incident.ended.is_none());
+    let (open, past) = incidents(&app.pool)
+        .await?
+        .into_iter()
+        .partition(|incident| incident.ended.is_none());
     let overview = Overview {
         stations: stations(&app.pool, now).await?,
         open,
@@ -84,19 +90,28 @@ pub async fn overview(State(app): State<App>, headers: HeaderMap) -> Result<Resp
     page(StatusCode::OK, &overview)
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Credentials {
-    token: String,
+    token: SecretString,
 }
 
-pub async fn sign_in(State(app): State<App>, Form(credentials): Form<Credentials>) -> Result<Response, Error> {
-    let token = credentials.token.trim();
+pub async fn sign_in(
+    State(app): State<App>,
+    Form(credentials): Form<Credentials>,
+) -> Result<Response, Error> {
+    let token = credentials.token.expose_secret().trim();
     if !app.people_tokens.accept(token) {
         return page(StatusCode::UNAUTHORIZED, &SignIn { wrong: true });
     }
-    let https = app.config.server.public_url.as_ref().is_some_and(|url| url.scheme() == "https");
+    let https = app
+        .config
+        .server
+        .public_url
+        .as_ref()
+        .is_some_and(|url| url.scheme() == "https");
     let secure = if https { "; Secure" } else { "" };
-    let cookie = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000{secure}");
+    let cookie =
+        format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000{secure}");
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response())
 }
 
@@ -106,7 +121,10 @@ fn page(status: StatusCode, template: &impl Template) -> Result<Response, Error>
         Error::Unavailable("the page cannot be shown".into())
     })?;
     let headers = [
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
+        ),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CACHE_CONTROL, "no-store"),
@@ -167,7 +185,10 @@ async fn stations(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<Vec<Station
 
 /// Scores from 0 at the bottom to 1 at the top, one step to the right per bucket.
 fn path(buckets: &[(i64, f64)]) -> String {
-    let points: Vec<_> = buckets.iter().map(|(x, y)| format!("{x} {:.3}", 1.0 - y.clamp(0.0, 1.0))).collect();
+    let points: Vec<_> = buckets
+        .iter()
+        .map(|(x, y)| format!("{x} {:.3}", 1.0 - y.clamp(0.0, 1.0)))
+        .collect();
     format!("M{}", points.join("L"))
 }
 
@@ -195,7 +216,7 @@ async fn destinations(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<Vec<Wai
     sqlx::query_as!(
         Waiting,
         r#"SELECT destination AS name, count(*) FILTER (WHERE state = 'delivered' AND ended_at >= $1) AS "delivered!",
-                  count(*) FILTER (WHERE state IN ('due', 'leased')) AS "waiting!", count(*) FILTER (WHERE state = 'dead') AS "dead!",
+                  count(*) FILTER (WHERE state IN ('due', 'leased')) AS "due!", count(*) FILTER (WHERE state = 'dead') AS "dead!",
                   (array_agg(reason ORDER BY due_at DESC) FILTER (WHERE state <> 'delivered' AND reason IS NOT NULL))[1] AS trouble
              FROM delivery_states WHERE state <> 'delivered' OR ended_at >= $1 GROUP BY destination ORDER BY destination"#,
         now - TimeDelta::hours(24)

@@ -186,8 +186,8 @@ mod tests {
             r#"device & " is hot: " & $string($round(body.anomaly, 2))"#,
             true,
         );
-        check(r#"$merge(body.readings.{name: value})"#, true);
-        check(r#"body.anomaly > 0.7 ? $ : $doNotRoute()"#, true);
+        check("$merge(body.readings.{name: value})", true);
+        check("body.anomaly > 0.7 ? $ : $doNotRoute()", true);
         check(
             r#"$pad(device, 20) & $join(body.list, ", ") & $replace(device, "dev:", "")"#,
             true,
