@@ -270,7 +270,7 @@ impl Stage {
         let people = people.map_or("", |token| token.expose_secret());
         let heading = ink.paint(Tone::Strong, "Look around; Ctrl-C ends it");
         format!(
-            "\n{heading}\n  http://{address}/\n  curl -H 'Authorization: Bearer {people}' http://{address}/api/v1/incidents\n"
+            "\n{heading}\n  http://{address}/  (sign in with {people})\n  curl -H 'Authorization: Bearer {people}' http://{address}/api/v1/incidents\n"
         )
     }
 }

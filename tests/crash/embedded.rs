@@ -16,7 +16,7 @@ async fn a_service_with_its_own_postgres_loses_nothing_and_leaves_nothing_runnin
     let home = Home::new(&world.config(None));
     let mut program = home.serve().await;
     let load = Load::start(8, &[&program.url]);
-    for more in [40, 1] {
+    for more in [100, 1] {
         load.acknowledged(more).await;
         program.kill().await;
         program = home.serve().await;

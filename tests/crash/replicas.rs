@@ -1,4 +1,4 @@
-//! Several services on one database, started at once, fed at once, one of them killed.
+//! Several services on one database, started at once, fed at once, two of them killed.
 
 use std::process::Stdio;
 
@@ -39,14 +39,18 @@ async fn services_that_start_at_once_share_the_work() {
         MIGRATOR.iter().count() as i64
     );
     let load = Load::start(8, &[&one.url, &two.url, &three.url]);
-    load.acknowledged(150).await;
-    // Those that are left take over what it had claimed.
+    load.acknowledged(100).await;
+    // Two die, each when a text has just arrived, and the last one takes over what they had claimed.
+    let mut texts = world.twilio.arrivals();
+    load.goes_to(&[&one.url, &two.url, &three.url]);
+    texts.changed().await.expect("a text");
     three.kill().await;
     load.goes_to(&[&one.url, &two.url]);
+    texts.changed().await.expect("a text");
+    two.kill().await;
+    load.goes_to(&[&one.url]);
     load.acknowledged(50).await;
     let seen = load.finish().await;
     world.check(&database.url, &seen).await;
-    for program in [one, two] {
-        assert!(program.stop().await);
-    }
+    assert!(one.stop().await);
 }

@@ -7,6 +7,8 @@
 //!
 //! Owns `incidents` and `alerts`. `watch` calls in here for what time alone brings about.
 
+mod tell;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -17,12 +19,12 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 
 use super::alert::{self, Alert, Notify};
-use super::notice::{self, Facts, HotSpot, Kind};
-use super::plan::{Plan, Recipient, Rule};
-use super::route::delivery_id;
-use super::transform::{Outcome, TransformError, Transforms};
-use super::{AlertKey, Effects, Processor, Taken, Transition, record};
-use crate::deliver::outbox::{self, NewDelivery};
+use super::notice::Kind;
+use super::plan::{Plan, Rule};
+use super::transform::Transforms;
+use super::{AlertKey, Effects, Processor, Taken, Transition};
+use crate::deliver::outbox;
+use tell::{Open, Teller};
 
 /// A stored alert, with what hangs on it.
 #[derive(Debug, Clone, Default)]
@@ -76,12 +78,17 @@ pub async fn follow(
     mut remembered: HashMap<AlertKey, Remembered>,
     now: DateTime<Utc>,
 ) -> anyhow::Result<()> {
+    let teller = Teller {
+        plan: &processor.plan,
+        transforms: &processor.transforms,
+        now,
+    };
     for transition in &effects.transitions {
         let event = &events[transition.event];
         let row = remembered
             .entry((transition.rule, event.device.clone()))
             .or_default();
-        step(connection, processor, event, transition, row, now).await?;
+        step(connection, &teller, event, transition, row).await?;
     }
     for (key, alert) in effects.alerts {
         remembered.entry(key).or_default().alert = alert;
@@ -110,7 +117,7 @@ pub async fn follow(
            SELECT rule, device, state, memory, incident_id, last_notice_at
              FROM jsonb_to_recordset($1) AS n (rule text, device text, state text, memory jsonb, incident_id bigint, last_notice_at timestamptz)
            ON CONFLICT (rule, device) DO UPDATE SET state = excluded.state, memory = excluded.memory,
-               incident_id = excluded.incident_id, last_notice_at = excluded.last_notice_at"#,
+               incident_id = excluded.incident_id, last_notice_at = greatest(alerts.last_notice_at, excluded.last_notice_at)"#,
         Value::Array(rows)
     )
     .execute(connection)
@@ -121,105 +128,118 @@ pub async fn follow(
 
 async fn step(
     connection: &mut PgConnection,
-    processor: &Processor,
+    teller: &Teller<'_>,
     event: &Taken,
     transition: &Transition,
     row: &mut Remembered,
-    now: DateTime<Utc>,
 ) -> anyhow::Result<()> {
-    let rule = &processor.plan.rules[transition.rule];
-    match transition.step {
-        alert::Step::Opened { value, peak, .. } => {
-            let id = open(connection, rule, event, transition.at, value, peak).await?;
-            tracing::info!(
-                incident.id = id,
-                rule = rule.config.name,
-                device = event.device,
-                value,
-                "incident opened"
-            );
-            metrics::counter!("cloud_incidents_opened_total", "rule" => rule.config.name.clone())
-                .increment(1);
-            row.incident = Some(id);
-            let cooldown = delta(rule.config.cooldown);
-            match alert::opening_notice(row.last_notice_at, cooldown, now) {
-                Notify::Now => {
-                    row.last_notice_at = Some(now);
-                    let open = Open {
-                        id,
-                        rule: transition.rule,
-                        opened_at: transition.at,
-                        peak,
-                        value,
-                        at: transition.at,
-                        notices: 0,
-                    };
-                    tell(
-                        connection,
-                        &processor.plan,
-                        &processor.transforms,
-                        &open,
-                        Kind::Opened,
-                        event,
-                        None,
-                        now,
-                    )
-                    .await?;
-                }
-                Notify::After(at) => notice_due(connection, id, Some(at)).await?,
-            }
+    match (transition.step, row.incident) {
+        (alert::Step::Opened { value, peak, .. }, _) => {
+            let values = (value, peak);
+            opened(connection, teller, event, transition, values, row).await
         }
-        alert::Step::Worse { peak } | alert::Step::Relapsed { peak, .. } => {
-            if let Some(id) = row.incident {
-                sqlx::query!(
-                    "UPDATE incidents SET peak_value = $2 WHERE id = $1",
-                    id,
-                    peak
-                )
-                .execute(connection)
-                .await?;
-            }
+        (alert::Step::Worse { peak } | alert::Step::Relapsed { peak, .. }, Some(id)) => {
+            sqlx::query!(
+                "UPDATE incidents SET peak_value = $2 WHERE id = $1",
+                id,
+                peak
+            )
+            .execute(connection)
+            .await?;
+            Ok(())
         }
-        alert::Step::Resolved {
-            value,
-            clear_since,
-            peak,
-        } => {
-            if let Some(id) = row.incident.take() {
-                tracing::info!(
-                    incident.id = id,
-                    rule = rule.config.name,
-                    device = event.device,
-                    value,
-                    "incident resolved"
-                );
-                let incident = resolve(connection, id, clear_since, peak, "cleared").await?;
-                let told = told(connection, id, now).await?;
-                let resolved = Open {
-                    id,
-                    rule: transition.rule,
-                    opened_at: incident.opened_at,
-                    peak,
-                    value,
-                    at: transition.at,
-                    notices: incident.notices,
-                };
-                tell(
-                    connection,
-                    &processor.plan,
-                    &processor.transforms,
-                    &resolved,
-                    Kind::Resolved,
-                    event,
-                    Some(told),
-                    now,
-                )
-                .await?;
-            }
+        (
+            alert::Step::Resolved {
+                clear_since, peak, ..
+            },
+            Some(id),
+        ) => {
+            row.incident = None;
+            resolved(
+                connection,
+                teller,
+                event,
+                transition,
+                (id, clear_since, peak),
+            )
+            .await
         }
-        _ => {}
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+async fn opened(
+    connection: &mut PgConnection,
+    teller: &Teller<'_>,
+    event: &Taken,
+    transition: &Transition,
+    (value, peak): (f64, f64),
+    row: &mut Remembered,
+) -> anyhow::Result<()> {
+    let rule = &teller.plan.rules[transition.rule];
+    let name = &rule.config.name;
+    let id = open(connection, rule, event, transition.at, value, peak).await?;
+    tracing::info!(
+        incident.id = id,
+        rule = name,
+        device = event.device,
+        value,
+        "incident opened"
+    );
+    metrics::counter!("cloud_incidents_opened_total", "rule" => name.clone()).increment(1);
+    row.incident = Some(id);
+    match alert::opening_notice(row.last_notice_at, delta(rule.config.cooldown), teller.now) {
+        Notify::Now => {
+            row.last_notice_at = Some(teller.now);
+            let at = transition.at;
+            let open = Open {
+                id,
+                rule: transition.rule,
+                opened_at: at,
+                peak,
+                value,
+                at,
+                notices: 0,
+            };
+            teller
+                .tell(connection, &open, Kind::Opened, event, None)
+                .await
+        }
+        Notify::After(at) => Ok(notice_due(connection, id, Some(at)).await?),
+    }
+}
+
+async fn resolved(
+    connection: &mut PgConnection,
+    teller: &Teller<'_>,
+    event: &Taken,
+    transition: &Transition,
+    (id, clear_since, peak): (i64, DateTime<Utc>, f64),
+) -> anyhow::Result<()> {
+    let name = &teller.plan.rules[transition.rule].config.name;
+    let value = transition.value;
+    tracing::info!(
+        incident.id = id,
+        rule = name,
+        device = event.device,
+        value,
+        "incident resolved"
+    );
+    let Resolved { opened_at, notices } = resolve(connection, id, clear_since, peak).await?;
+    let told = told(connection, id, teller.now).await?;
+    let at = transition.at;
+    let open = Open {
+        id,
+        rule: transition.rule,
+        opened_at,
+        peak,
+        value,
+        at,
+        notices,
+    };
+    teller
+        .tell(connection, &open, Kind::Resolved, event, Some(told))
+        .await
 }
 
 async fn open(
@@ -256,15 +276,13 @@ async fn resolve(
     id: i64,
     at: DateTime<Utc>,
     peak: f64,
-    how: &str,
 ) -> anyhow::Result<Resolved> {
     sqlx::query_as!(
         Resolved,
-        r#"UPDATE incidents SET resolved_at = greatest($2, opened_at), resolution = $3, peak_value = $4, notice_due_at = NULL
+        r#"UPDATE incidents SET resolved_at = greatest($2, opened_at), resolution = 'cleared', peak_value = $3, notice_due_at = NULL
             WHERE id = $1 RETURNING opened_at, notices"#,
         id,
         at,
-        how,
         peak
     )
     .fetch_one(connection)
@@ -312,161 +330,57 @@ async fn notice_due(
     Ok(())
 }
 
-/// An incident at the moment of a notice.
-struct Open {
-    id: i64,
-    /// The rule's place in the plan.
-    rule: usize,
-    opened_at: DateTime<Utc>,
-    peak: f64,
-    value: f64,
-    at: DateTime<Utc>,
-    /// How many rounds of notices there were before.
-    notices: i32,
-}
-
-/// Enqueues one notice per recipient of the rule, or of those in `only`, and notes when the next one is due.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "a notice needs the incident, the event, the means and the time"
-)]
-async fn tell(
-    connection: &mut PgConnection,
-    plan: &Arc<Plan>,
-    transforms: &Transforms,
-    open: &Open,
-    kind: Kind,
-    event: &Taken,
-    only: Option<BTreeSet<(String, Option<String>)>>,
-    now: DateTime<Utc>,
-) -> anyhow::Result<()> {
-    let rule = &plan.rules[open.rule];
-    let text = text(connection, plan, transforms, open, kind, event, now).await?;
-    let round = open.notices + 1;
-    let deliveries: Vec<_> = rule
-        .recipients
-        .iter()
-        .filter(|recipient| only.as_ref().is_none_or(|only| only.contains(&recipient.key())))
-        .map(|recipient| {
-            let (destination, number) = recipient.key();
-            let kind = kind_name(kind);
-            let body = match recipient {
-                Recipient::Phone { number, .. } => json!({ "to": number, "text": text }),
-                Recipient::Http { .. } => json!({ "notice": kind, "text": text, "incident": described(rule, open, event) }),
-            };
-            NewDelivery {
-                id: delivery_id(&["notice", &open.id.to_string(), &round.to_string(), &destination, number.as_deref().unwrap_or_default()]),
-                event_uid: Some(event.uid.clone()),
-                incident_id: Some(open.id),
-                route: None,
-                destination,
-                device: event.device.clone(),
-                notice: Some(kind),
-                body: body.to_string(),
-            }
-        })
-        .collect();
-    outbox::enqueue(connection, &deliveries, now).await?;
-    let next = match kind {
-        Kind::Resolved => None,
-        Kind::Opened | Kind::Reminder => rule.config.repeat.map(|repeat| now + delta(repeat)),
-    };
-    sqlx::query!(
-        "UPDATE incidents SET notices = $2, last_notice_at = $3, notice_due_at = $4 WHERE id = $1",
-        open.id,
-        round,
-        now,
-        next
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// The text of a notice: the rule's own, or, if it has none or it fails, the default one.
-async fn text(
-    connection: &mut PgConnection,
-    plan: &Arc<Plan>,
-    transforms: &Transforms,
-    open: &Open,
-    kind: Kind,
-    event: &Taken,
-    now: DateTime<Utc>,
-) -> anyhow::Result<String> {
-    let rule = &plan.rules[open.rule];
-    if let Some(message) = &rule.message {
-        let mut input = event.value.clone();
-        if let Value::Object(fields) = &mut input {
-            fields.insert("alert".into(), described(rule, open, event));
-            fields["alert"]["notice"] = kind_name(kind).into();
-        }
-        let (plan, index) = (plan.clone(), open.rule);
-        let outcome = transforms
-            .on_thread(move || {
-                plan.rules[index]
-                    .message
-                    .as_ref()
-                    .map(|message| message.run(&input, now))
-            })
-            .await?;
-        let error = match outcome {
-            Some(Outcome::Json(Value::String(text))) if !text.trim().is_empty() => {
-                return Ok(notice::custom_text(&text, open.id));
-            }
-            Some(Outcome::Error(error)) => error,
-            _ => TransformError {
-                code: "NOT_A_TEXT".into(),
-                message: "the message is no text; the default one was sent".into(),
-                position: None,
-            },
-        };
-        record::keep_error(connection, &event.uid, &message.part, &error, now).await?;
-    }
-    Ok(notice::default_text(&Facts {
-        kind,
-        severity: rule.config.severity,
-        incident_id: open.id,
-        device_name: event.text("sn").unwrap_or(&event.device),
-        rule: &rule.config.name,
-        value: open.value,
-        threshold: rule.config.fire,
-        peak: Some(open.peak),
-        opened_at: open.opened_at,
-        at: open.at,
-        place: event.text("best_location"),
-        timezone: event.text("best_timezone"),
-        hot_spot: hot_spot(event.body()),
-    }))
-}
-
-/// The hot spot, as the station reports it.
-fn hot_spot(body: &Value) -> Option<HotSpot> {
-    let number = |key: &str| body.get(key).and_then(crate::receive::event::number);
-    Some(HotSpot {
-        x: number("x")?,
-        y: number("y")?,
-        delta_t: number("dt")?,
-    })
-}
-
-/// The incident as an HTTP notice and a rule's message see it.
-fn described(rule: &Rule, open: &Open, event: &Taken) -> Value {
-    json!({
-        "id": open.id, "rule": rule.config.name, "severity": rule.config.severity.word(), "device": event.device,
-        "name": event.text("sn").unwrap_or(&event.device), "value": open.value, "peak": open.peak, "at": open.at, "opened_at": open.opened_at,
-    })
-}
-
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Opened => "opened",
-        Kind::Reminder => "reminder",
-        Kind::Resolved => "resolved",
-    }
-}
-
 fn delta(duration: std::time::Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+/// An incident whose next notice is due, with the event that opened it and what is remembered of it.
+struct Due {
+    id: i64,
+    rule: String,
+    device: String,
+    opened_at: DateTime<Utc>,
+    peak_value: f64,
+    opened_value: f64,
+    notices: i32,
+    last_notice_at: Option<DateTime<Utc>>,
+    acknowledged_at: Option<DateTime<Utc>>,
+    event_uid: String,
+    file: Option<String>,
+    captured_at: Option<DateTime<Utc>>,
+    received_at: Option<DateTime<Utc>>,
+    stored_at: Option<DateTime<Utc>>,
+    raw: Option<String>,
+    memory: Option<Json<Alert>>,
+}
+
+impl Due {
+    fn at_this_moment(self, rule: usize) -> serde_json::Result<(Open, Taken)> {
+        // The event may be gone by retention; its device is still known.
+        let raw = self.raw.unwrap_or_else(|| "{}".into());
+        let event = Taken {
+            uid: self.event_uid,
+            device: self.device,
+            file: self.file.unwrap_or_default(),
+            captured_at: self.captured_at.unwrap_or(self.opened_at),
+            received_at: self.received_at.unwrap_or(self.opened_at),
+            stored_at: self.stored_at.unwrap_or(self.opened_at),
+            again: false,
+            value: serde_json::from_str(&raw)?,
+            raw,
+        };
+        let alert = self.memory.map(|memory| memory.0).unwrap_or_default();
+        let open = Open {
+            id: self.id,
+            rule,
+            opened_at: self.opened_at,
+            peak: self.peak_value,
+            value: alert.last_value.unwrap_or(self.opened_value),
+            at: alert.last_at.unwrap_or(self.opened_at),
+            notices: self.notices,
+        };
+        Ok((open, event))
+    }
 }
 
 /// Makes the notices whose time has come: openings held back by a cooldown, and reminders. Returns how many incidents.
@@ -477,7 +391,8 @@ pub async fn notices_due(
     now: DateTime<Utc>,
 ) -> anyhow::Result<usize> {
     let mut transaction = pool.begin().await?;
-    let due = sqlx::query!(
+    let due = sqlx::query_as!(
+        Due,
         r#"SELECT i.id, i.rule, i.device, i.opened_at, i.peak_value, i.opened_value, i.notices, i.last_notice_at, i.acknowledged_at, i.event_uid,
                   e.file AS "file?", e.captured_at AS "captured_at?", e.received_at AS "received_at?", e.stored_at AS "stored_at?", e.raw::text AS raw,
                   a.memory AS "memory?: Json<Alert>"
@@ -492,66 +407,33 @@ pub async fn notices_due(
     .fetch_all(&mut *transaction)
     .await?;
     let count = due.len();
-    for row in due {
-        let Some(index) = plan
+    for due in due {
+        let rule = plan
             .rules
             .iter()
-            .position(|rule| rule.config.name == row.rule)
-        else {
-            continue;
-        };
-        if row.acknowledged_at.is_some() {
-            notice_due(&mut transaction, row.id, None).await?;
+            .position(|rule| rule.config.name == due.rule);
+        let Some(rule) = rule else { continue };
+        if due.acknowledged_at.is_some() {
+            notice_due(&mut transaction, due.id, None).await?;
             continue;
         }
-        // The event may be gone by retention; its device is still known.
-        let raw = row.raw.unwrap_or_else(|| "{}".into());
-        let event = Taken {
-            uid: row.event_uid,
-            device: row.device,
-            file: row.file.unwrap_or_default(),
-            captured_at: row.captured_at.unwrap_or(row.opened_at),
-            received_at: row.received_at.unwrap_or(row.opened_at),
-            stored_at: row.stored_at.unwrap_or(row.opened_at),
-            again: false,
-            value: serde_json::from_str(&raw)?,
-            raw,
-        };
-        let memory = row.memory.map(|memory| memory.0);
-        let open = Open {
-            id: row.id,
-            rule: index,
-            opened_at: row.opened_at,
-            peak: row.peak_value,
-            value: memory
-                .as_ref()
-                .and_then(|alert| alert.last_value)
-                .unwrap_or(row.opened_value),
-            at: memory
-                .as_ref()
-                .and_then(|alert| alert.last_at)
-                .unwrap_or(row.opened_at),
-            notices: row.notices,
-        };
-        let kind = if row.last_notice_at.is_none() {
+        let kind = if due.last_notice_at.is_none() {
             Kind::Opened
         } else {
             Kind::Reminder
         };
-        tell(
-            &mut transaction,
+        let (open, event) = due.at_this_moment(rule)?;
+        let teller = Teller {
             plan,
             transforms,
-            &open,
-            kind,
-            &event,
-            None,
             now,
-        )
-        .await?;
+        };
+        teller
+            .tell(&mut transaction, &open, kind, &event, None)
+            .await?;
         sqlx::query!(
             "UPDATE alerts SET last_notice_at = $2 WHERE incident_id = $1",
-            row.id,
+            open.id,
             now
         )
         .execute(&mut *transaction)

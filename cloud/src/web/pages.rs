@@ -226,5 +226,5 @@ async fn destinations(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<Vec<Wai
 }
 
 fn shown(at: DateTime<Utc>) -> String {
-    at.format("%-d %b %H:%M").to_string()
+    at.format("%-d %b %Y, %H:%M").to_string()
 }
