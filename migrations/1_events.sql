@@ -31,11 +31,11 @@ CREATE TABLE pending_events (
     PRIMARY KEY (shard, captured_at, uid)
 );
 CREATE TABLE process_shards (shard smallint PRIMARY KEY);
-INSERT INTO process_shards SELECT generate_series(0, 15);
+INSERT INTO process_shards SELECT generate_series(0, 63);
 
 CREATE FUNCTION shard_of(device text) RETURNS smallint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (hashtext(device) & 15)::smallint;
+    RETURN (hashtext(device) & 63)::smallint;
 
 CREATE TABLE processed_events (
     uid          text        PRIMARY KEY,

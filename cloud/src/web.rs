@@ -7,12 +7,14 @@ pub mod probe;
 use std::future::Future;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::header;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
+use axum::{Json, Router};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +34,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/incidents/{id}/acknowledge", post(api::acknowledge))
         .route("/api/v1/deliveries", get(api::deliveries))
         .route("/api/v1/replay", post(api::replay))
+        .layer(middleware::map_response(told_in_json))
         .layer(middleware::from_fn_with_state(app.clone(), people_only));
     Router::new()
         // Notehub, with its own token.
@@ -54,6 +57,22 @@ async fn people_only(State(app): State<App>, request: Request, next: Next) -> Re
         _ => Error::Unauthorized("send the header `Authorization: Bearer <people token>`")
             .into_response(),
     }
+}
+
+/// What the framework says of a request it could not read, in the shape of our own errors.
+async fn told_in_json(response: Response) -> Response {
+    let plain = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !(plain && response.status().is_client_error()) {
+        return response;
+    }
+    let status = response.status();
+    let body = axum::body::to_bytes(response.into_body(), 4_096).await;
+    let message = String::from_utf8_lossy(&body.unwrap_or_default()).into_owned();
+    let name = Error::Unreadable(String::new()).name();
+    (status, Json(json!({ "error": name, "message": message }))).into_response()
 }
 
 /// Serves until `shutdown`, then answers what is in flight, for a while.

@@ -47,7 +47,9 @@ fn welcome(config: &Config) -> String {
     Transform      none: the events themselves are wanted
     Retry          on
 
-  For people and scripts (the API, later the pages)
+  For people: sign in at {base}/ with
+    {people}
+  For scripts, at {base}/api/v1
     HTTP header    Authorization: Bearer {people}
 ",
         data = config.database.data_dir.display(),

@@ -14,8 +14,8 @@ use super::transform::TransformError;
 use super::{Effects, Taken};
 use crate::receive::event::number;
 
-/// How many shards one transaction may hold, of the 16 there are: enough for full batches, and some left for others.
-const SHARDS_AT_ONCE: i64 = 8;
+/// How many shards one transaction may hold, of the 64 there are: enough for full batches, and some left for others.
+const SHARDS_AT_ONCE: i64 = 16;
 
 /// Takes the oldest pending events of some shards that nobody holds, in order of capture, and holds those shards until the
 /// transaction ends.
