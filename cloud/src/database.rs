@@ -102,7 +102,10 @@ async fn embedded(config: &config::Database) -> anyhow::Result<Database> {
 }
 
 #[cfg(not(feature = "embedded-postgres"))]
-#[expect(clippy::unused_async, reason = "its twin, which starts a server, has to wait")]
+#[expect(
+    clippy::unused_async,
+    reason = "its twin, which starts a server, has to wait"
+)]
 async fn embedded(_: &config::Database) -> anyhow::Result<Database> {
     anyhow::bail!(
         "no database: set DATABASE_URL or database.url (this program was built without the embedded Postgres)"

@@ -21,7 +21,7 @@ pub mod ubidots;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
@@ -47,6 +47,8 @@ const LIMITED_BATCH: usize = 200;
 const DOUBTFUL_BATCH: usize = 4;
 /// A lease outlasts the slowest attempt by this much.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
+/// A worker looks no more often than this while it finds less than a batch: each look is a transaction.
+const GATHER: Duration = Duration::from_millis(10);
 /// Polling is the truth; a wake-up only makes it sooner.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -321,7 +323,15 @@ impl Lane {
 }
 
 async fn run(lane: Lane, stop: CancellationToken) {
+    let mut started: Option<Instant> = None;
+    let mut last = 0;
     while !stop.is_cancelled() {
+        if last < BATCH
+            && let Some(early) = started.and_then(|then| GATHER.checked_sub(then.elapsed()))
+        {
+            tokio::time::sleep(early).await;
+        }
+        started = Some(Instant::now());
         let now = lane.0.clock.now();
         let pause = match lane.tick(now).await {
             Ok(Worked {
@@ -332,7 +342,8 @@ async fn run(lane: Lane, stop: CancellationToken) {
                 .unwrap_or_default()
                 .clamp(Duration::from_millis(5), POLL * 5),
             Ok(Worked { attempted: 0, .. }) => POLL,
-            Ok(_) => {
+            Ok(Worked { attempted, .. }) => {
+                last = attempted;
                 // There may be more than one worker's share.
                 lane.wake();
                 continue;

@@ -36,6 +36,8 @@ use transform::{Outcome, TransformError, Transforms};
 
 /// How many events one transaction takes at most.
 const BATCH: i64 = 500;
+/// From how many on a batch counts as full: more will be waiting. Shards are rarely filled evenly.
+pub const FULL: usize = 100;
 
 /// An event on its way through.
 #[derive(Debug)]
