@@ -40,7 +40,7 @@ const BATCH: i64 = 500;
 pub const FULL: usize = 100;
 
 /// An event on its way through.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Taken {
     pub uid: String,
     pub device: String,
@@ -182,7 +182,7 @@ impl Processor {
         while done < usize::try_from(BATCH).unwrap_or(usize::MAX) {
             let mut transaction = self.pool.begin().await?;
             let events = record::take(&mut transaction, 1).await?;
-            let Some(uid) = events.first().map(|event| event.uid.clone()) else {
+            let Some(event) = events.first().cloned() else {
                 break;
             };
             let mut attempt = transaction.begin().await?;
@@ -190,7 +190,8 @@ impl Processor {
                 Ok(()) => attempt.commit().await?,
                 Err(error) if error.downcast_ref().is_some_and(refuses_data) => {
                     attempt.rollback().await?;
-                    record::set_aside(&mut transaction, &uid, &format!("{error:#}"), now).await?;
+                    let why = format!("{error:#}");
+                    record::set_aside(&mut transaction, &event, &why, now).await?;
                 }
                 Err(error) => return Err(error),
             }

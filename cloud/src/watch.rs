@@ -53,14 +53,15 @@ pub async fn run(watch: Watch, lanes: Vec<Lane>, clock: Clock, stop: Cancellatio
         ),
     }
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(PERIOD) => {}
-            () = stop.cancelled() => return,
-        }
+        // Looks before it sleeps: a service that dies again and again would else never get to it.
         match watch.tick(clock.now()).await {
             Ok(false) => {}
             Ok(true) => lanes.iter().for_each(Lane::wake),
             Err(error) => tracing::error!(error = format!("{error:#}"), "watch failed"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PERIOD) => {}
+            () = stop.cancelled() => return,
         }
     }
 }

@@ -121,6 +121,35 @@ async fn a_text_sent_by_a_worker_that_died_is_looked_up_and_not_sent_again() {
     app.finish().await;
 }
 
+/// More texts than Twilio lists on one page.
+#[tokio::test]
+async fn a_text_is_found_behind_many_later_ones() {
+    const LATER: usize = 120;
+    let app = TestApp::new().await;
+    app.twilio.plan(1, Fault::AcceptBut(Answer::Silence));
+    app.take(&thermal("e0", "dev:0", app.now(), 0.9)).await;
+    app.process().await;
+    let first = tick(&app.service, "sms", &app.clock);
+    let mut texts = app.twilio.arrivals();
+    texts.wait_for(|texts| *texts == 1).await.expect("a text");
+    first.abort();
+    for station in 1..=LATER {
+        let (uid, device) = (format!("e{station}"), format!("dev:{station}"));
+        app.take(&thermal(&uid, &device, app.now(), 0.9)).await;
+    }
+    app.settle().await;
+    assert_eq!(app.twilio.messages().len(), 1 + LATER);
+
+    let second = taken_over(&app).await;
+    let worked = tick(&second, "sms", &app.clock).await.expect("a tick");
+    assert_eq!(worked.attempted, 1);
+    assert_eq!(
+        (app.twilio.messages().len(), app.twilio.lookups()),
+        (1 + LATER, 2)
+    );
+    app.finish().await;
+}
+
 #[tokio::test]
 async fn a_text_that_a_dead_worker_did_not_get_to_send_is_sent_once() {
     let app = TestApp::new().await;

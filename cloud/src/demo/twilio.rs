@@ -199,23 +199,29 @@ impl Shared {
     }
 
     /// The page of messages that match, newest first as Twilio lists them.
-    fn list(&self, lookup: &form::Lookup) -> String {
-        let messages: Vec<Value> = lock(&self.messages)
-            .iter()
-            .rev()
-            .filter(|message| lookup.matches(&message.to, &message.from, message.at))
-            .take(lookup.page_size)
-            .map(|message| self.resource(message, "sent", Some(message.at)))
-            .collect();
+    fn list(&self, lookup: &form::Lookup, query: &str) -> String {
+        let messages = lock(&self.messages);
+        let newest_first = || messages.iter().rev();
+        let skipped = lookup.skipped(newest_first().map(|message| message.sid.as_str()));
+        let mut matching = newest_first()
+            .skip(skipped)
+            .filter(|message| lookup.matches(&message.to, &message.from, message.at));
+        let page: Vec<&Message> = matching.by_ref().take(lookup.page_size).collect();
         let uri = format!(
             "/2010-04-01/Accounts/{}/Messages.json",
             self.options.account_sid
         );
+        let last = page.last().filter(|_| matching.next().is_some());
+        let next = last.map(|last| format!("{uri}?{}", form::Lookup::next(query, &last.sid)));
+        let page: Vec<Value> = page
+            .into_iter()
+            .map(|message| self.resource(message, "sent", Some(message.at)))
+            .collect();
         json!({
-            "end": messages.len().saturating_sub(1),
+            "end": page.len().saturating_sub(1),
             "first_page_uri": uri,
-            "messages": messages,
-            "next_page_uri": null,
+            "messages": page,
+            "next_page_uri": next,
             "page": 0,
             "page_size": lookup.page_size,
             "previous_page_uri": null,
@@ -253,8 +259,9 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
         Err(refusal) => refusal,
         Ok(()) if parts.method == Method::GET => {
             shared.lookups.send_modify(|lookups| *lookups += 1);
-            match form::Lookup::parse(parts.uri.query().unwrap_or_default()) {
-                Ok(lookup) => return reply(200, None, shared.list(&lookup)),
+            let query = parts.uri.query().unwrap_or_default();
+            match form::Lookup::parse(query) {
+                Ok(lookup) => return reply(200, None, shared.list(&lookup, query)),
                 Err(refusal) => refusal,
             }
         }

@@ -81,8 +81,7 @@ pub async fn write(
     errors(connection, events, effects, now)
         .await
         .context("writing errors of events")?;
-    let uids: Vec<_> = events.iter().map(|event| event.uid.as_str()).collect();
-    processed(connection, &uids, now)
+    processed(connection, events, now)
         .await
         .context("marking events as processed")
 }
@@ -217,13 +216,18 @@ pub async fn keep_error(
 
 async fn processed(
     connection: &mut PgConnection,
-    uids: &[&str],
+    events: &[Taken],
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
+    let text = |read: fn(&Taken) -> &str| events.iter().map(read).collect::<Vec<_>>();
+    let captured_at: Vec<_> = events.iter().map(|event| event.captured_at).collect();
     sqlx::query!(
-        r#"INSERT INTO processed_events (uid, processed_at) SELECT uid, $2 FROM unnest($1::text[]) AS t (uid)
-           ON CONFLICT (uid) DO UPDATE SET processed_at = excluded.processed_at"#,
-        uids as _,
+        r#"INSERT INTO processed_events (device, captured_at, uid, processed_at)
+           SELECT device, captured_at, uid, $4 FROM unnest($1::text[], $2::timestamptz[], $3::text[]) AS t (device, captured_at, uid)
+           ON CONFLICT (device, captured_at, uid) DO UPDATE SET processed_at = excluded.processed_at"#,
+        &text(|event| &event.device) as _,
+        &captured_at,
+        &text(|event| &event.uid) as _,
         now,
     )
     .execute(connection)
@@ -235,12 +239,12 @@ async fn processed(
 /// have its effects.
 pub async fn set_aside(
     connection: &mut PgConnection,
-    uid: &str,
+    event: &Taken,
     why: &str,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     tracing::error!(
-        event.uid = uid,
+        event.uid = event.uid,
         error = why,
         "event set aside: the database refuses what follows from it"
     );
@@ -249,8 +253,8 @@ pub async fn set_aside(
         message: why.into(),
         position: None,
     };
-    keep_error(connection, uid, "process", &error, now).await?;
-    processed(connection, &[uid], now).await
+    keep_error(connection, &event.uid, "process", &error, now).await?;
+    processed(connection, std::slice::from_ref(event), now).await
 }
 
 /// Puts stored events back into the queue; what they already led to stays as it is. Returns how many.

@@ -4,7 +4,11 @@
 //! are left out, and new fields appear. What is needed to store an event is its uid, its device and its notefile; all else
 //! has a reading for every shape, and the event is kept whole whatever is made of it here.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 /// The longest uid, device or notefile name that is believed; Notehub's own are under 60 characters.
@@ -60,16 +64,17 @@ pub enum Unreadable {
 
 /// Reads a body. `now` stands in for a missing `received`.
 pub fn parse(body: &[u8], now: DateTime<Utc>) -> Result<Event, Unreadable> {
-    let value: Value =
+    let read: Read =
         serde_json::from_slice(body).map_err(|error| Unreadable::NotJson(error.to_string()))?;
-    let Value::Object(fields) = &value else {
-        return Err(Unreadable::NotAnObject(shape(&value)));
+    let fields = match read {
+        Read::Object(fields) => fields,
+        Read::Other(shape) => return Err(Unreadable::NotAnObject(shape)),
     };
-    let uid = name(fields, "event")?;
-    let device = name(fields, "device")?;
-    let file = name(fields, "file")?;
-    let received_at = fields.get("received").and_then(moment).unwrap_or(now);
-    let (captured_at, captured_from) = match fields.get("when").and_then(moment) {
+    let uid = name(fields.event, "event")?;
+    let device = name(fields.device, "device")?;
+    let file = name(fields.file, "file")?;
+    let received_at = moment(&fields.received).unwrap_or(now);
+    let (captured_at, captured_from) = match moment(&fields.when) {
         Some(when) => (when, CapturedFrom::When),
         None => (received_at, CapturedFrom::Received),
     };
@@ -80,20 +85,18 @@ pub fn parse(body: &[u8], now: DateTime<Utc>) -> Result<Event, Unreadable> {
         captured_at,
         captured_from,
         received_at,
-        raw: storable(body, &value),
+        raw: storable(body),
     })
 }
 
-fn name(fields: &serde_json::Map<String, Value>, key: &'static str) -> Result<String, Unreadable> {
-    match fields.get(key) {
-        None | Some(Value::Null) => Err(Unreadable::Missing(key)),
-        Some(Value::String(text)) if text.is_empty() => Err(Unreadable::Missing(key)),
-        Some(Value::String(text))
-            if text.chars().count() <= LONGEST_NAME && !text.contains('\0') =>
-        {
-            Ok(text.clone())
+fn name(value: Value, key: &'static str) -> Result<String, Unreadable> {
+    match value {
+        Value::Null => Err(Unreadable::Missing(key)),
+        Value::String(text) if text.is_empty() => Err(Unreadable::Missing(key)),
+        Value::String(text) if text.chars().count() <= LONGEST_NAME && !text.contains('\0') => {
+            Ok(text)
         }
-        Some(_) => Err(Unreadable::BadName(key)),
+        _ => Err(Unreadable::BadName(key)),
     }
 }
 
@@ -123,19 +126,17 @@ pub fn number(value: &Value) -> Option<f64> {
 }
 
 /// The event's own text, unless it holds U+0000, which is valid JSON but which `jsonb` refuses: then each becomes U+FFFD.
-fn storable(body: &[u8], value: &Value) -> String {
+fn storable(body: &[u8]) -> String {
     const ESCAPED_NUL: &[u8] = br"\u0000";
-    let text = if body
+    // It was read as JSON a moment ago, so it is UTF-8 and nothing is replaced here.
+    let text = String::from_utf8_lossy(body);
+    let escaped = body
         .windows(ESCAPED_NUL.len())
-        .any(|window| window == ESCAPED_NUL)
-    {
-        without_nul(value).to_string()
-    } else {
-        // It was parsed as JSON a moment ago, so it is UTF-8 and nothing is replaced here.
-        String::from_utf8_lossy(body).into_owned()
-    };
-    debug_assert!(!text.contains('\0'));
-    text
+        .any(|window| window == ESCAPED_NUL);
+    match escaped.then(|| serde_json::from_str(&text)) {
+        Some(Ok(value)) => without_nul(&value).to_string(),
+        _ => text.into_owned(),
+    }
 }
 
 fn without_nul(value: &Value) -> Value {
@@ -153,13 +154,144 @@ fn without_nul(value: &Value) -> Value {
     }
 }
 
-fn shape(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
+/// A body that is valid JSON throughout, of which only what is needed was kept: events come by the thousand, and the
+/// tree of one that nobody looks at costs more than all else that is done with it here.
+enum Read {
+    Object(Fields),
+    Other(&'static str),
+}
+
+#[derive(Default)]
+struct Fields {
+    event: Value,
+    device: Value,
+    file: Value,
+    when: Value,
+    received: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Key {
+    Event,
+    Device,
+    File,
+    When,
+    Received,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Read {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ReadVisitor)
+    }
+}
+
+struct ReadVisitor;
+
+impl<'de> Visitor<'de> for ReadVisitor {
+    type Value = Read;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("any JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Read, A::Error> {
+        let mut fields = Fields::default();
+        // Of a name that stands twice the last one counts, as in Postgres.
+        while let Some(key) = map.next_key()? {
+            match key {
+                Key::Event => fields.event = map.next_value()?,
+                Key::Device => fields.device = map.next_value()?,
+                Key::File => fields.file = map.next_value()?,
+                Key::When => fields.when = map.next_value()?,
+                Key::Received => fields.received = map.next_value()?,
+                Key::Other => {
+                    map.next_value::<Valid>()?;
+                }
+            }
+        }
+        Ok(Read::Object(fields))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Read, A::Error> {
+        Valid.visit_seq(seq).map(|_| Read::Other("an array"))
+    }
+
+    fn visit_unit<E>(self) -> Result<Read, E> {
+        Ok(Read::Other("null"))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Read, E> {
+        Ok(Read::Other("a boolean"))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Read, E> {
+        Ok(Read::Other("a number"))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Read, E> {
+        Ok(Read::Other("a number"))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Read, E> {
+        Ok(Read::Other("a number"))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Read, E> {
+        Ok(Read::Other("a text"))
+    }
+}
+
+/// A value that is read to its end, with all its numbers, letters and levels, and not kept. (`IgnoredAny` would let pass
+/// what no later reader can read.)
+struct Valid;
+
+impl<'de> Deserialize<'de> for Valid {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Valid {
+    type Value = Self;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("any JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
     }
 }

@@ -10,6 +10,7 @@
 //! This module owns `received_events`, inserts into `pending_events`, and owns `rejected`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -46,7 +47,11 @@ pub enum StoreError {
 
 /// The way in to the writers.
 #[derive(Debug, Clone)]
-pub struct Intake(mpsc::Sender<Waiting>);
+pub struct Intake {
+    queue: mpsc::Sender<Waiting>,
+    /// How many requests wait for a commit, those that a writer has taken included.
+    waiting: Arc<AtomicUsize>,
+}
 
 #[derive(Debug)]
 struct Waiting {
@@ -74,21 +79,41 @@ impl Intake {
                 stop.clone(),
             ));
         }
-        Self(sender)
+        Self {
+            queue: sender,
+            waiting: Arc::default(),
+        }
     }
 
     /// Returns once the event is committed, or cannot be.
     pub async fn store(&self, event: Event) -> Result<Stored, StoreError> {
         let (answer, stored) = oneshot::channel();
-        self.0
+        self.queue
             .try_send(Waiting { event, answer })
             .map_err(|_| StoreError::Overloaded)?;
+        let _counted = Counted::new(&self.waiting);
         stored.await.unwrap_or(Err(StoreError::Unavailable))
     }
 
-    /// How many requests are waiting for a writer.
+    /// How many requests are waiting for a commit.
     pub fn waiting(&self) -> usize {
-        self.0.max_capacity() - self.0.capacity()
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts a request for as long as it lives: one that is given up in the middle is not counted for ever.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

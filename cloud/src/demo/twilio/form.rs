@@ -174,7 +174,12 @@ pub(super) struct Lookup {
     not_before: Option<DateTime<Utc>>,
     before: Option<DateTime<Utc>>,
     pub(super) page_size: usize,
+    /// The last message of the page before, by its sid.
+    after: Option<String>,
 }
+
+/// What stands before a sid in a page token.
+const TOKEN: &str = "PA";
 
 impl Lookup {
     pub(super) fn parse(query: &str) -> Result<Self, Refusal> {
@@ -184,6 +189,7 @@ impl Lookup {
             not_before: None,
             before: None,
             page_size: 50,
+            after: None,
         };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let bad = || Refusal::new(400, 20001, format!("Invalid query: {name}={value}"));
@@ -205,7 +211,10 @@ impl Lookup {
                     Ok(size @ 1..=1000) => lookup.page_size = size,
                     _ => return Err(bad()),
                 },
-                "Page" | "PageToken" => {}
+                "PageToken" => {
+                    lookup.after = Some(value.strip_prefix(TOKEN).ok_or_else(bad)?.to_owned());
+                }
+                "Page" => {}
                 _ => return Err(bad()),
             }
         }
@@ -217,6 +226,23 @@ impl Lookup {
             && self.from.as_ref().is_none_or(|wanted| wanted == from)
             && self.not_before.is_none_or(|limit| at >= limit)
             && self.before.is_none_or(|limit| at < limit)
+    }
+
+    /// How many of these messages, newest first, stand on the pages before.
+    pub(super) fn skipped<'a>(&self, mut sids: impl Iterator<Item = &'a str>) -> usize {
+        let Some(after) = &self.after else { return 0 };
+        sids.position(|sid| sid == after)
+            .map_or(usize::MAX, |last| last + 1)
+    }
+
+    /// The query for the page behind the one that ends with this message.
+    pub(super) fn next(query: &str, last: &str) -> String {
+        let pairs = form_urlencoded::parse(query.as_bytes());
+        let kept = pairs.filter(|(name, _)| !matches!(name.as_ref(), "Page" | "PageToken"));
+        let mut next = form_urlencoded::Serializer::new(String::new());
+        next.extend_pairs(kept);
+        next.append_pair("PageToken", &format!("{TOKEN}{last}"));
+        next.finish()
     }
 }
 
