@@ -122,10 +122,19 @@ async fn pool(config: &config::Database, options: PgConnectOptions) -> sqlx::Res
         .await
 }
 
+/// How long connections may take to close.
+const CLOSING: Duration = Duration::from_secs(1);
+
 impl Database {
     /// Closes the connections, and stops the server if it is ours.
     pub async fn close(self) -> anyhow::Result<()> {
-        self.pool.close().await;
+        // A connection that is in use by now belongs to a task that was given up.
+        if tokio::time::timeout(CLOSING, self.pool.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!("connections to the database left open: it does not answer");
+        }
         #[cfg(feature = "embedded-postgres")]
         if let Some(server) = self.server {
             server.stop().await?;

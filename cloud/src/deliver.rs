@@ -46,7 +46,7 @@ const LIMITED_BATCH: usize = 200;
 /// How many are risked while the destination fails: an outage should cost few deliveries an attempt.
 const DOUBTFUL_BATCH: usize = 4;
 /// A lease outlasts the slowest attempt by this much.
-const LEASE_MARGIN: Duration = Duration::from_secs(5);
+pub const LEASE_MARGIN: Duration = Duration::from_secs(5);
 /// A worker looks no more often than this while it finds less than a batch: each look is a transaction.
 const GATHER: Duration = Duration::from_millis(10);
 /// Polling is the truth; a wake-up only makes it sooner.
@@ -99,6 +99,11 @@ impl Lane {
         &self.0.destination.name
     }
 
+    /// How long a claim holds: whoever has not finished by then is taken for dead.
+    pub fn claim_time(&self) -> Duration {
+        self.0.destination.longest() + LEASE_MARGIN
+    }
+
     /// Says that something may be due.
     pub fn wake(&self) {
         self.0.wake.notify_one();
@@ -120,9 +125,7 @@ impl Lane {
             Some(_) => LIMITED_BATCH,
             None => BATCH,
         };
-        let until = now
-            + TimeDelta::from_std(lane.destination.longest() + LEASE_MARGIN)
-                .unwrap_or(TimeDelta::MAX);
+        let until = now + TimeDelta::from_std(self.claim_time()).unwrap_or(TimeDelta::MAX);
         let Claim {
             lease,
             deliveries,
@@ -158,6 +161,8 @@ impl Lane {
                 finished.push(self.judge(one, tries, attempted, now, ended_at));
             }
         }
+        // In the order in which an all-clear locks them, so that the two cannot wait for each other.
+        finished.sort_by_key(|one| one.id);
         let ours = outbox::finish(&lane.pool, lease, &finished).await?;
         for lost in finished.iter().filter(|one| !ours.contains(&one.id)) {
             tracing::warn!(delivery.id = %lost.id, destination = self.name(), outcome = lost.outcome, "lease lost before the attempt was recorded");

@@ -170,8 +170,19 @@ impl Service {
         self.intake.1.cancel();
         tasks.close();
         self.intake.0.close();
-        self.intake.0.wait().await;
-        tasks.wait().await;
+        let patience = self.app.lanes.iter().map(Lane::claim_time).max();
+        let ended = async {
+            self.intake.0.wait().await;
+            tasks.wait().await;
+        };
+        // A Postgres that hangs would keep us for ever. What is not written by then is as after a kill: nobody was told
+        // that it is stored, and the claims run out.
+        if tokio::time::timeout(patience.unwrap_or(deliver::LEASE_MARGIN), ended)
+            .await
+            .is_err()
+        {
+            tracing::warn!("stopping with work unfinished: the database does not answer");
+        }
         served.context("serving HTTP")
     }
 }

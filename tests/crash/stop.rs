@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::load::{Load, Posted, Seen};
 use super::world::{World, count, until};
 use crate::support::app::TOKEN;
+use crate::support::chaos::Chaos;
 use crate::support::database::database;
 use crate::support::event::thermal;
 use crate::support::program::{Home, Program};
@@ -141,6 +142,27 @@ async fn a_destination_that_hangs_delays_the_stop_by_its_time_limit_at_most() {
         .await;
     assert_eq!(world.hook.seen().len(), 2);
     assert!(program.stop().await);
+}
+
+#[tokio::test]
+async fn a_stop_while_postgres_hangs_ends_all_the_same() {
+    let database = database().await;
+    let chaos = Chaos::before(&database.options).await;
+    let world = World::new().await;
+    let config = world
+        .config(Some(&chaos.url()))
+        .replace("\"2s\"", "\"400ms\"")
+        .replace("\"3s\"", "\"300ms\"");
+    let home = Home::new(&config);
+    let program = home.serve().await;
+    let when = cloud::clock::Clock::System.now();
+    let mut request = InFlight::begin(&program, thermal("event-0", "dev:1", when, 0.1)).await;
+    chaos.stall();
+    let answer = request.finish().await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    program.terminate();
+    let ended = timeout(Duration::from_secs(15), program.ended()).await;
+    assert!(ended.expect("it ends"), "it ends well");
 }
 
 /// A request that the service has begun to read, and whose rest has not been sent yet.

@@ -220,22 +220,31 @@ pub async fn finish(pool: &PgPool, lease: Uuid, finished: &[Finished]) -> sqlx::
     .await
 }
 
+/// After so many claims that nobody finished a delivery is taken for what kills its senders.
+const MOST_LOST_CLAIMS: i32 = 20;
+
 /// Makes due again what was claimed by somebody who never came back. Whether that attempt arrived is not known, and it is
-/// kept as such: destinations that can be asked are asked before the delivery is repeated.
+/// kept as such: destinations that can be asked are asked before the delivery is repeated. A claim from the future is one
+/// of a clock that has been set back since.
 pub async fn reclaim(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<u64> {
     let done = sqlx::query!(
         r#"WITH lost AS (
-               SELECT id, attempts, leased_at FROM delivery_states WHERE state = 'leased' AND leased_until < $1 FOR UPDATE SKIP LOCKED
+               SELECT id, attempts, leased_at, attempts - attempts_before >= $2 AS hopeless FROM delivery_states
+                WHERE state = 'leased' AND (leased_until < $1 OR leased_at > $1 + interval '5 minutes') FOR UPDATE SKIP LOCKED
            ), freed AS (
                UPDATE delivery_states AS s
-                  SET state = 'due', lease = NULL, leased_at = NULL, leased_until = NULL, due_at = $1,
-                      ambiguous_at = coalesce(s.ambiguous_at, s.leased_at), reason = 'the service stopped during the attempt'
+                  SET state = CASE WHEN hopeless THEN 'dead' ELSE 'due' END, lease = NULL, leased_at = NULL, leased_until = NULL, due_at = $1,
+                      ended_at = CASE WHEN hopeless THEN $1 END,
+                      ambiguous_at = coalesce(s.ambiguous_at, s.leased_at),
+                      reason = CASE WHEN hopeless THEN 'given up: the service stopped during an attempt once too often'
+                                    ELSE 'the service stopped during the attempt' END
                  FROM lost WHERE s.id = lost.id
            )
            INSERT INTO attempts (delivery_id, number, started_at, ended_at, outcome, answer, reason)
            SELECT id, attempts, leased_at, greatest($1, leased_at), 'retry', '', 'the service stopped during the attempt; whether it arrived is not known' FROM lost
            ON CONFLICT (delivery_id, number) DO NOTHING"#,
-        now
+        now,
+        MOST_LOST_CLAIMS
     )
     .execute(pool)
     .await?;

@@ -3,7 +3,7 @@
 //! Owns `measurements`, `devices`, `processed_events`, `event_errors` and, with `receive`, `pending_events`.
 //! Every insert is idempotent: an event that is processed again writes nothing twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -31,39 +31,48 @@ pub async fn take(connection: &mut PgConnection, most: i64) -> sqlx::Result<Vec<
     if shards.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = sqlx::query!(
-        r#"WITH batch AS (
-               SELECT p.shard, p.captured_at, p.uid, p.again
-                 FROM unnest($1::smallint[]) AS s (shard)
+    // By their place in the table: that is found without a second look into an index however long the queue is, and no
+    // plan made for a short queue can go wrong on a long one. A row that `replay` rewrites meanwhile stays for the next.
+    let taken = sqlx::query!(
+        r#"DELETE FROM pending_events WHERE ctid = ANY (ARRAY (
+               SELECT p.ctid FROM unnest($1::smallint[]) AS s (shard)
                 CROSS JOIN LATERAL (
-                      SELECT * FROM pending_events AS q WHERE q.shard = s.shard ORDER BY q.captured_at, q.uid LIMIT $2) AS p
-           ), taken AS (
-               DELETE FROM pending_events AS p USING batch AS b
-                WHERE p.shard = b.shard AND p.captured_at = b.captured_at AND p.uid = b.uid
-           )
-           SELECT e.uid, e.device, e.file, e.captured_at, e.received_at, e.stored_at, b.again AS "again!", e.raw::text AS "raw!"
-             FROM batch AS b JOIN received_events AS e USING (uid)
-            ORDER BY e.captured_at, e.uid"#,
+                      SELECT q.ctid FROM pending_events AS q WHERE q.shard = s.shard ORDER BY q.captured_at, q.uid LIMIT $2) AS p))
+           RETURNING uid, again"#,
         &shards,
         (most / i64::try_from(shards.len()).unwrap_or(1)).max(1),
     )
     .fetch_all(&mut *connection)
     .await?;
-    Ok(rows
+    let uids: Vec<_> = taken.iter().map(|row| row.uid.as_str()).collect();
+    let again: HashSet<_> = taken
+        .iter()
+        .filter(|row| row.again)
+        .map(|row| row.uid.as_str())
+        .collect();
+    let rows = sqlx::query!(
+        r#"SELECT uid, device, file, captured_at, received_at, stored_at, raw::text AS "raw!" FROM received_events WHERE uid = ANY ($1)"#,
+        &uids as _,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut events: Vec<_> = rows
         .into_iter()
         .map(|row| Taken {
-            // What Postgres keeps as jsonb can nest deeper than our reader goes only if it did not come through `receive`.
+            // What was stored was read by the same reader before.
             value: serde_json::from_str(&row.raw).unwrap_or(Value::Null),
+            again: again.contains(row.uid.as_str()),
             uid: row.uid,
             device: row.device,
             file: row.file,
             captured_at: row.captured_at,
             received_at: row.received_at,
             stored_at: row.stored_at,
-            again: row.again,
             raw: row.raw,
         })
-        .collect())
+        .collect();
+    events.sort_by(|a, b| (a.captured_at, &a.uid).cmp(&(b.captured_at, &b.uid)));
+    Ok(events)
 }
 
 pub async fn write(
@@ -94,9 +103,21 @@ async fn measurements(
     if effects.points.is_empty() {
         return Ok(());
     }
+    // In the order of the index, which is how it is filled fastest.
+    let mut points: Vec<_> = effects
+        .points
+        .iter()
+        .map(|(event, point)| (&events[*event], point))
+        .collect();
+    points.sort_by(|a, b| {
+        (&a.0.device, &a.1.series, a.0.captured_at).cmp(&(
+            &b.0.device,
+            &b.1.series,
+            b.0.captured_at,
+        ))
+    });
     let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (event, point) in &effects.points {
-        let event = &events[*event];
+    for (event, point) in points {
         columns.0.push(event.device.as_str());
         columns.1.push(point.series.as_str());
         columns.2.push(event.captured_at);
@@ -219,7 +240,10 @@ async fn processed(
     events: &[Taken],
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
-    let text = |read: fn(&Taken) -> &str| events.iter().map(read).collect::<Vec<_>>();
+    let mut events: Vec<_> = events.iter().collect();
+    events.sort_by(|a, b| (&a.device, a.captured_at).cmp(&(&b.device, b.captured_at)));
+    let text =
+        |read: fn(&Taken) -> &str| events.iter().map(|event| read(event)).collect::<Vec<_>>();
     let captured_at: Vec<_> = events.iter().map(|event| event.captured_at).collect();
     sqlx::query!(
         r#"INSERT INTO processed_events (device, captured_at, uid, processed_at)
