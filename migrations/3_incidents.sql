@@ -35,6 +35,6 @@ CREATE TABLE alerts (
     memory         jsonb       NOT NULL,
     incident_id    bigint      REFERENCES incidents (id),
     last_notice_at timestamptz,
-    PRIMARY KEY (rule, device),
+    PRIMARY KEY (device, rule),
     CONSTRAINT alerts_incident CHECK ((state IN ('firing', 'recovering')) = (incident_id IS NOT NULL))
 ) WITH (fillfactor = 70);

@@ -102,6 +102,29 @@ async fn an_expression_that_never_ends_is_stopped_and_then_left_alone() {
 }
 
 #[tokio::test]
+async fn a_slow_expression_holds_no_batch_for_long() {
+    let endless = route("slow", "($f := function($x) { $f($x + 1) }; $f(0))");
+    let app = TestApp::with(&format!("[transform]\ntimeout = \"1100ms\"\n{endless}")).await;
+    for number in 0..10 {
+        let at = app.now() + TimeDelta::seconds(number);
+        app.take(&thermal(&format!("e{number}"), "dev:1", at, 0.1))
+            .await;
+    }
+    app.service
+        .app
+        .processor
+        .tick(app.now())
+        .await
+        .expect("a batch");
+    // The first used up the time of the batch; the others went back into the queue.
+    let counts = (
+        app.count("processed_events").await,
+        app.count("pending_events").await,
+    );
+    assert_eq!(counts, (1, 9));
+}
+
+#[tokio::test]
 async fn nothing_and_do_not_route_send_nothing_and_are_no_errors() {
     let routes = [
         route("nothing", "body.missing"),

@@ -113,8 +113,17 @@ async fn embedded(_: &config::Database) -> anyhow::Result<Database> {
 }
 
 async fn pool(config: &config::Database, options: PgConnectOptions) -> sqlx::Result<PgPool> {
+    let options = options.application_name("thermal-watch").options([
+        // The same few statements run thousands of times a second: planning each time would cost more than running them.
+        ("plan_cache_mode", "force_generic_plan"),
+        // Plans are kept, and some are made while tables are still empty. None of ours may settle on reading a whole table.
+        ("enable_seqscan", "off"),
+        ("jit", "off"),
+    ]);
     PgPoolOptions::new()
         .max_connections(config.max_connections)
+        // Made before they are needed: a new connection costs as much as a hundred events.
+        .min_connections(config.max_connections.min(READY_CONNECTIONS))
         .acquire_timeout(Duration::from_secs(5))
         // A ping before every use would cost up to a quarter of the throughput; a dead connection shows itself on use.
         .test_before_acquire(false)
@@ -122,6 +131,8 @@ async fn pool(config: &config::Database, options: PgConnectOptions) -> sqlx::Res
         .await
 }
 
+/// How many connections are held ready: two that store, two that process, some that deliver, one that watches.
+const READY_CONNECTIONS: u32 = 8;
 /// How long connections may take to close.
 const CLOSING: Duration = Duration::from_secs(1);
 

@@ -52,11 +52,9 @@ use receive::auth::Tokens;
 use receive::store::Intake;
 use watch::Watch;
 
-/// How many batches are processed side by side.
-const PROCESSORS: usize = 2;
 /// A processor looks no more often than this while its batches are not full: ten small transactions cost ten times what
-/// one larger does, and nobody misses a fortieth of a second.
-const GATHER: Duration = Duration::from_millis(25);
+/// one larger does, and nobody misses a twentieth of a second.
+const GATHER: Duration = Duration::from_millis(50);
 /// With so many requests waiting to be stored, processing steps back: an event that is not stored may be lost, one that is
 /// can wait.
 const CROWDED: usize = 16;
@@ -151,9 +149,8 @@ impl Service {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        for _ in 0..PROCESSORS {
-            tasks.spawn(run_process(self.app.clone(), stop.clone()));
-        }
+        // One is enough: a batch holds many devices, and what limits it is Postgres. Other replicas have theirs.
+        tasks.spawn(run_process(self.app.clone(), stop.clone()));
         for lane in &self.app.lanes {
             lane.start(&tasks, &stop);
         }

@@ -21,6 +21,7 @@ pub mod transform;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -36,6 +37,9 @@ use transform::{Outcome, TransformError, Transforms};
 
 /// How many events one transaction takes at most.
 const BATCH: i64 = 500;
+/// How long the expressions of one batch may take together. What is not reached by then goes back into the queue, so that
+/// slow expressions cost time but never hold a transaction, and what is decided is seen soon.
+const BUDGET: Duration = Duration::from_secs(1);
 /// From how many on a batch counts as full: more will be waiting. Shards are rarely filled evenly.
 pub const FULL: usize = 100;
 
@@ -132,7 +136,7 @@ impl Processor {
     }
 
     async fn batch(&self, now: DateTime<Utc>, most: i64) -> anyhow::Result<usize> {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let mut transaction = self.pool.begin().await?;
         let events = record::take(&mut transaction, most).await?;
         if events.is_empty() {
@@ -159,13 +163,16 @@ impl Processor {
     ) -> anyhow::Result<()> {
         let alerts = incident::load(connection, &self.plan, &events).await?;
         let plan = self.plan.clone();
-        let (events, alerts, effects) = self
+        let (events, rest, alerts, effects) = self
             .transforms
             .on_thread(move || {
-                let effects = decide(&plan, &events, &alerts, now);
-                (events, alerts, effects)
+                let mut events = events;
+                let (decided, effects) = decide(&plan, &events, &alerts, now);
+                let rest = events.split_off(decided);
+                (events, rest, alerts, effects)
             })
             .await?;
+        record::give_back(connection, &rest, now).await?;
         record::write(connection, &events, &effects, now).await?;
         let routed: Vec<_> = effects
             .deliveries
@@ -202,15 +209,20 @@ impl Processor {
     }
 }
 
-/// Decides everything that follows from these events, in their order. Pure but for the patience kept with expressions.
+/// Decides everything that follows from these events, in their order, until all are decided or the budget is used up, and
+/// says how many that is. Pure but for the patience kept with expressions.
 fn decide(
     plan: &Plan,
     events: &[Taken],
     remembered: &HashMap<AlertKey, incident::Remembered>,
     now: DateTime<Utc>,
-) -> Effects {
+) -> (usize, Effects) {
+    let started = Instant::now();
     let mut effects = Effects::default();
     for (index, event) in events.iter().enumerate() {
+        if index > 0 && started.elapsed() > BUDGET {
+            return (index, effects);
+        }
         measure(plan, index, event, now, &mut effects);
         for (route, routing) in route::route(plan, event, now) {
             match routing {
@@ -264,7 +276,7 @@ fn decide(
             }
         }
     }
-    effects
+    (events.len(), effects)
 }
 
 fn measure(plan: &Plan, index: usize, event: &Taken, now: DateTime<Utc>, effects: &mut Effects) {

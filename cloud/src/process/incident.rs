@@ -116,7 +116,7 @@ pub async fn follow(
         r#"INSERT INTO alerts (rule, device, state, memory, incident_id, last_notice_at)
            SELECT rule, device, state, memory, incident_id, last_notice_at
              FROM jsonb_to_recordset($1) AS n (rule text, device text, state text, memory jsonb, incident_id bigint, last_notice_at timestamptz)
-           ON CONFLICT (rule, device) DO UPDATE SET state = excluded.state, memory = excluded.memory,
+           ON CONFLICT (device, rule) DO UPDATE SET state = excluded.state, memory = excluded.memory,
                incident_id = excluded.incident_id, last_notice_at = greatest(alerts.last_notice_at, excluded.last_notice_at)"#,
         Value::Array(rows)
     )

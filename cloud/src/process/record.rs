@@ -75,6 +75,28 @@ pub async fn take(connection: &mut PgConnection, most: i64) -> sqlx::Result<Vec<
     Ok(events)
 }
 
+/// Puts events that were taken and not decided back into the queue.
+pub async fn give_back(
+    connection: &mut PgConnection,
+    events: &[Taken],
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    for event in events {
+        sqlx::query!(
+            "INSERT INTO pending_events (shard, captured_at, uid, queued_at, again) VALUES (shard_of($1), $2, $3, $4, $5)
+             ON CONFLICT (shard, captured_at, uid) DO NOTHING",
+            event.device,
+            event.captured_at,
+            event.uid,
+            now,
+            event.again
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
 pub async fn write(
     connection: &mut PgConnection,
     events: &[Taken],

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, Postgres};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -125,6 +126,8 @@ async fn write(
     stop: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(LARGEST_BATCH);
+    // Kept from batch to batch: its statement is prepared and its server process warm.
+    let mut connection = None;
     loop {
         {
             let mut queue = queue.lock().await;
@@ -134,18 +137,24 @@ async fn write(
                 () = stop.cancelled() => return,
             }
         }
-        commit(&pool, clock.now(), std::mem::take(&mut batch)).await;
+        commit(
+            &pool,
+            &mut connection,
+            clock.now(),
+            std::mem::take(&mut batch),
+        )
+        .await;
         wake.notify_one();
     }
 }
 
-async fn commit(pool: &PgPool, now: DateTime<Utc>, mut batch: Vec<Waiting>) {
+async fn commit(pool: &PgPool, connection: &mut Kept, now: DateTime<Utc>, mut batch: Vec<Waiting>) {
     // In one order everywhere, so that two writers with the same two events cannot wait for each other.
     batch.sort_by(|a, b| a.event.uid.cmp(&b.event.uid));
     let mut halves = vec![batch];
     while let Some(mut batch) = halves.pop() {
         let started = std::time::Instant::now();
-        match insert(pool, now, &batch).await {
+        match insert_on(pool, connection, now, &batch).await {
             Ok(mut stored) => {
                 metrics::histogram!("cloud_receive_batch_events")
                     .record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
@@ -187,8 +196,33 @@ async fn commit(pool: &PgPool, now: DateTime<Utc>, mut batch: Vec<Waiting>) {
     }
 }
 
+type Kept = Option<PoolConnection<Postgres>>;
+
+/// Inserts on the writer's own connection. One that failed may be broken, and is not used again.
+async fn insert_on(
+    pool: &PgPool,
+    kept: &mut Kept,
+    now: DateTime<Utc>,
+    batch: &[Waiting],
+) -> sqlx::Result<Vec<String>> {
+    let mut connection = match kept.take() {
+        Some(connection) => connection,
+        None => pool.acquire().await?,
+    };
+    let stored = insert(&mut connection, now, batch).await;
+    match &stored {
+        Err(error) if !refuses_data(error) => drop(connection.detach()),
+        _ => *kept = Some(connection),
+    }
+    stored
+}
+
 /// Inserts the events that are not there yet, queues them for `process`, and returns their uids.
-async fn insert(pool: &PgPool, now: DateTime<Utc>, batch: &[Waiting]) -> sqlx::Result<Vec<String>> {
+async fn insert(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    batch: &[Waiting],
+) -> sqlx::Result<Vec<String>> {
     let column = |read: fn(&Event) -> &str| {
         batch
             .iter()
@@ -225,7 +259,7 @@ async fn insert(pool: &PgPool, now: DateTime<Utc>, batch: &[Waiting]) -> sqlx::R
         &column(|event| &event.raw) as _,
         now,
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await
 }
 
