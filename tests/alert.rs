@@ -414,16 +414,6 @@ fn what_is_no_number() {
 }
 
 #[test]
-fn closed_by_a_person() {
-    let open = check_from(Alert::default(), &anomaly(), "0 0.9 Opened\n 1 0.9 firing");
-    check_from(
-        open.closed(),
-        &anomaly(),
-        "1 0.9 same\n 0 0.9 late\n 2 0.9 Opened",
-    );
-}
-
-#[test]
 fn moments_are_bounded_by_arrival() {
     let stored = minute(100);
     assert_eq!(moment(minute(-9000), minute(99), stored), minute(-9000));

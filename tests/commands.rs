@@ -295,6 +295,20 @@ async fn replay_works_on_a_configured_database() {
 }
 
 #[tokio::test]
+async fn replay_where_no_service_ever_ran_says_so_and_makes_nothing() {
+    let home = Home::new("");
+    let (good, _, err) = text(&home.run(&["replay", "--dead"]).await);
+    assert!(!good && err.contains("nothing to replay"), "{err}");
+    assert!(!home.path().join("data").exists());
+    let away = Home::new("[database]\nurl = \"postgres://nobody@127.0.0.1:1/none\"");
+    let (good, _, err) = text(&away.run(&["replay", "--dead"]).await);
+    assert!(
+        !good && err.contains("127.0.0.1:1") && err.contains("refused"),
+        "{err}"
+    );
+}
+
+#[tokio::test]
 async fn several_that_migrate_at_once_do_it_once() {
     let database = unmigrated_database().await;
     let homes: Vec<_> = (0..4)
@@ -357,7 +371,8 @@ async fn the_probes_and_the_numbers() {
     ] {
         assert!(after.lines().any(|one| one == line), "{line}: {after}");
     }
-    app.pool.close().await;
+    // Closed from this moment on; to wait until all is returned would be to wait for the writers.
+    drop(app.pool.close());
     assert_eq!(open("/readyz").await.0.as_u16(), 503);
     assert_eq!(open("/healthz").await.0.as_u16(), 200);
     let (_, Value::String(down)) = open("/metrics").await else {

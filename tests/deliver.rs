@@ -127,6 +127,7 @@ async fn what_is_refused_is_dead_at_once_and_a_window_of_them_is_replayed() {
         json!({ "event": "e", "delivery": "x" }),
         json!({ "everything": true }),
         json!({ "delivery": "no-uuid" }),
+        json!({ "event": "a\u{0}b" }),
     ] {
         assert!(
             app.post_as_person("/api/v1/replay", &bad)

@@ -278,6 +278,10 @@ async fn an_alarm_that_was_not_sent_yet_is_withdrawn_by_its_all_clear() {
             .await,
         1
     );
+    // What is over alarms nobody afterwards, whatever else is replayed.
+    let window = json!({ "dead": { "destination": null, "from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z" } });
+    let (_, answer) = app.post_as_person("/api/v1/replay", &window).await;
+    assert_eq!(answer, json!({ "replayed": 0 }));
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgPool};
 
 use crate::config;
 
@@ -120,6 +120,12 @@ async fn pool(config: &config::Database, options: PgConnectOptions) -> sqlx::Res
         ("enable_seqscan", "off"),
         ("jit", "off"),
     ]);
+    // Once without the pool, which would say no more than that it took too long.
+    let first = tokio::time::timeout(FIRST_CONNECTION, options.connect()).await;
+    first
+        .map_err(|_| sqlx::Error::PoolTimedOut)??
+        .close()
+        .await?;
     PgPoolOptions::new()
         .max_connections(config.max_connections)
         // Made before they are needed: a new connection costs as much as a hundred events.
@@ -131,6 +137,8 @@ async fn pool(config: &config::Database, options: PgConnectOptions) -> sqlx::Res
         .await
 }
 
+/// How long the first connection may take.
+const FIRST_CONNECTION: Duration = Duration::from_secs(10);
 /// How many connections are held ready: two that store, two that process, some that deliver, one that watches.
 const READY_CONNECTIONS: u32 = 8;
 /// How long connections may take to close.

@@ -63,6 +63,9 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        if crate::receive::store::refuses_data(&error) {
+            return Self::Unprocessable(format!("the database cannot take that: {error}"));
+        }
         tracing::error!(error = %error, "request failed");
         Self::Unavailable("the database cannot be reached".into())
     }

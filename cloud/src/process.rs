@@ -52,6 +52,8 @@ pub struct Taken {
     pub captured_at: DateTime<Utc>,
     pub received_at: DateTime<Utc>,
     pub stored_at: DateTime<Utc>,
+    /// Since when it has waited to be processed.
+    pub queued_at: DateTime<Utc>,
     /// Asked for by `replay`.
     pub again: bool,
     pub raw: String,
@@ -177,7 +179,7 @@ impl Processor {
                 (events, rest, alerts, effects)
             })
             .await?;
-        record::give_back(connection, &rest, now).await?;
+        record::give_back(connection, &rest).await?;
         record::write(connection, &events, &effects, now).await?;
         let routed: Vec<_> = effects
             .deliveries

@@ -57,6 +57,12 @@ pub async fn replay(mut config: Config, options: ReplayOptions) -> anyhow::Resul
     let count = if config.database.url.is_some() {
         directly(&config, &request, now).await?
     } else {
+        let kept = config.database.data_dir.join("people-token");
+        anyhow::ensure!(
+            config.access.people_token.is_some() || kept.exists(),
+            "there is nothing to replay: no service has run with the data directory {}; name the configuration with --config, or run this where the service runs",
+            config.database.data_dir.display()
+        );
         access::complete(&mut config)?;
         match ask_service(&config, &request).await? {
             Some(count) => count,

@@ -22,12 +22,12 @@ pub struct ServeOptions {
 )]
 pub async fn serve(loaded: Loaded, options: ServeOptions) -> anyhow::Result<ExitCode> {
     let mut config = loaded.config;
-    if let Some(welcome) = access::complete(&mut config)? {
-        println!("{welcome}");
-    }
     let listener = TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("listening on {} (server.listen)", config.server.listen))?;
+    if let Some(welcome) = access::complete(&mut config)? {
+        println!("{welcome}");
+    }
     let address = listener.local_addr()?;
     let service = crate::start(config).await?;
     tracing::info!(

@@ -258,13 +258,15 @@ pub struct Notice {
     pub destination: String,
     pub recipient: Option<String>,
     pub state: String,
+    /// An attempt may have arrived although that is not known.
+    pub ambiguous: bool,
 }
 
 /// The notices of an incident, locked so that none changes its state before this transaction ends.
 pub async fn notices(connection: &mut PgConnection, incident: i64) -> sqlx::Result<Vec<Notice>> {
     sqlx::query_as!(
         Notice,
-        r#"SELECT s.id, s.destination, c.body ->> 'to' AS recipient, s.state
+        r#"SELECT s.id, s.destination, c.body ->> 'to' AS recipient, s.state, s.ambiguous_at IS NOT NULL AS "ambiguous!"
              FROM delivery_contents AS c JOIN delivery_states AS s USING (id)
             WHERE c.incident_id = $1 ORDER BY s.id FOR UPDATE OF s"#,
         incident
@@ -294,7 +296,7 @@ pub async fn withdraw(
 pub enum Replay {
     /// One, dead or delivered.
     One(Uuid),
-    /// All dead ones, of one destination or of any, that died in a window of time.
+    /// All dead ones, of one destination or of any, that died in a window of time; but no notices of incidents that are over.
     Dead {
         destination: Option<String>,
         from: DateTime<Utc>,
@@ -313,10 +315,15 @@ pub async fn replay(pool: &PgPool, choice: &Replay, now: DateTime<Utc>) -> sqlx:
         } => (None, destination.clone(), Some(*from), Some(*to)),
     };
     let done = sqlx::query!(
-        r#"UPDATE delivery_states SET state = 'due', due_at = $5, ended_at = NULL, reason = 'replayed on request', replayed_at = $5, attempts_before = attempts
+        r#"UPDATE delivery_states AS s SET state = 'due', due_at = $5, ended_at = NULL, reason = 'replayed on request', replayed_at = $5, attempts_before = attempts,
+               -- One that is delivered is to be sent once more, and not to be found by a look-up.
+               ambiguous_at = CASE WHEN state = 'delivered' THEN NULL ELSE ambiguous_at END
             WHERE state IN ('dead', 'delivered')
               AND CASE WHEN $1::uuid IS NOT NULL THEN id = $1
-                       ELSE state = 'dead' AND ($2::text IS NULL OR destination = $2) AND ended_at >= $3 AND ended_at < $4 END"#,
+                       ELSE state = 'dead' AND ($2::text IS NULL OR destination = $2) AND ended_at >= $3 AND ended_at < $4
+                            -- Nobody is to be alarmed by what is over.
+                            AND NOT EXISTS (SELECT FROM delivery_contents AS c JOIN incidents AS i ON i.id = c.incident_id
+                                             WHERE c.id = s.id AND i.resolved_at IS NOT NULL) END"#,
         id,
         destination,
         from,

@@ -203,16 +203,6 @@ pub fn moment(
 }
 
 impl Alert {
-    /// The incident was closed by other means than a sample: by a person, or because the rule went away.
-    /// The decided moments stay decided.
-    #[must_use]
-    pub fn closed(mut self) -> Alert {
-        self.enter(Spell::default());
-        self.window.clear();
-        self.before = Spell::default();
-        self
-    }
-
     fn spell(&self) -> Spell {
         Spell {
             state: self.state,

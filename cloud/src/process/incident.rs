@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 
-use super::alert::{self, Alert, Notify};
+use super::alert::{self, Alert, NoReminder, Notify, Reminder};
 use super::notice::Kind;
 use super::plan::{Plan, Rule};
 use super::transform::Transforms;
@@ -155,14 +155,19 @@ async fn step(
             Some(id),
         ) => {
             row.incident = None;
-            resolved(
+            let told = resolved(
                 connection,
                 teller,
                 event,
                 transition,
                 (id, clear_since, peak),
             )
-            .await
+            .await?;
+            // The all-clear is a notice too: the next opening keeps its distance from it.
+            if told {
+                row.last_notice_at = Some(teller.now);
+            }
+            Ok(())
         }
         _ => Ok(()),
     }
@@ -215,7 +220,7 @@ async fn resolved(
     event: &Taken,
     transition: &Transition,
     (id, clear_since, peak): (i64, DateTime<Utc>, f64),
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let name = &teller.plan.rules[transition.rule].config.name;
     let value = transition.value;
     tracing::info!(
@@ -237,9 +242,11 @@ async fn resolved(
         at,
         notices,
     };
+    let anybody = !told.is_empty();
     teller
         .tell(connection, &open, Kind::Resolved, event, Some(told))
-        .await
+        .await?;
+    Ok(anybody)
 }
 
 async fn open(
@@ -309,7 +316,9 @@ async fn told(
         now,
     )
     .await?;
-    let reached = notices.into_iter().filter(|notice| notice.state != "dead");
+    let reached = notices
+        .into_iter()
+        .filter(|notice| notice.state != "dead" || notice.ambiguous);
     Ok(reached
         .map(|notice| (notice.destination, notice.recipient))
         .collect())
@@ -365,6 +374,7 @@ impl Due {
             captured_at: self.captured_at.unwrap_or(self.opened_at),
             received_at: self.received_at.unwrap_or(self.opened_at),
             stored_at: self.stored_at.unwrap_or(self.opened_at),
+            queued_at: self.opened_at,
             again: false,
             value: serde_json::from_str(&raw)?,
             raw,
@@ -413,14 +423,20 @@ pub async fn notices_due(
             .iter()
             .position(|rule| rule.config.name == due.rule);
         let Some(rule) = rule else { continue };
-        if due.acknowledged_at.is_some() {
-            notice_due(&mut transaction, due.id, None).await?;
-            continue;
-        }
-        let kind = if due.last_notice_at.is_none() {
-            Kind::Opened
-        } else {
-            Kind::Reminder
+        let repeat = plan.rules[rule].config.repeat.map(delta);
+        let acknowledged = due.acknowledged_at.is_some();
+        let kind = match alert::reminder(repeat, acknowledged, due.last_notice_at, now) {
+            Reminder::Due => Kind::Reminder,
+            // The opening was held back, and its time has come.
+            Reminder::No(NoReminder::NeverTold) => Kind::Opened,
+            Reminder::No(NoReminder::NotBefore(at)) => {
+                notice_due(&mut transaction, due.id, Some(at)).await?;
+                continue;
+            }
+            Reminder::No(NoReminder::Acknowledged | NoReminder::Unwanted) => {
+                notice_due(&mut transaction, due.id, None).await?;
+                continue;
+            }
         };
         let (open, event) = due.at_this_moment(rule)?;
         let teller = Teller {

@@ -3,7 +3,7 @@
 //! Owns `measurements`, `devices`, `processed_events`, `event_errors` and, with `receive`, `pending_events`.
 //! Every insert is idempotent: an event that is processed again writes nothing twice.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -38,18 +38,14 @@ pub async fn take(connection: &mut PgConnection, most: i64) -> sqlx::Result<Vec<
                SELECT p.ctid FROM unnest($1::smallint[]) AS s (shard)
                 CROSS JOIN LATERAL (
                       SELECT q.ctid FROM pending_events AS q WHERE q.shard = s.shard ORDER BY q.captured_at, q.uid LIMIT $2) AS p))
-           RETURNING uid, again"#,
+           RETURNING uid, queued_at, again"#,
         &shards,
         (most / i64::try_from(shards.len()).unwrap_or(1)).max(1),
     )
     .fetch_all(&mut *connection)
     .await?;
     let uids: Vec<_> = taken.iter().map(|row| row.uid.as_str()).collect();
-    let again: HashSet<_> = taken
-        .iter()
-        .filter(|row| row.again)
-        .map(|row| row.uid.as_str())
-        .collect();
+    let queued: HashMap<_, _> = taken.iter().map(|row| (row.uid.as_str(), row)).collect();
     let rows = sqlx::query!(
         r#"SELECT uid, device, file, captured_at, received_at, stored_at, raw::text AS "raw!" FROM received_events WHERE uid = ANY ($1)"#,
         &uids as _,
@@ -61,7 +57,10 @@ pub async fn take(connection: &mut PgConnection, most: i64) -> sqlx::Result<Vec<
         .map(|row| Taken {
             // What was stored was read by the same reader before.
             value: serde_json::from_str(&row.raw).unwrap_or(Value::Null),
-            again: again.contains(row.uid.as_str()),
+            again: queued.get(row.uid.as_str()).is_some_and(|row| row.again),
+            queued_at: queued
+                .get(row.uid.as_str())
+                .map_or(row.stored_at, |row| row.queued_at),
             uid: row.uid,
             device: row.device,
             file: row.file,
@@ -76,11 +75,7 @@ pub async fn take(connection: &mut PgConnection, most: i64) -> sqlx::Result<Vec<
 }
 
 /// Puts events that were taken and not decided back into the queue.
-pub async fn give_back(
-    connection: &mut PgConnection,
-    events: &[Taken],
-    now: DateTime<Utc>,
-) -> sqlx::Result<()> {
+pub async fn give_back(connection: &mut PgConnection, events: &[Taken]) -> sqlx::Result<()> {
     for event in events {
         sqlx::query!(
             "INSERT INTO pending_events (shard, captured_at, uid, queued_at, again) VALUES (shard_of($1), $2, $3, $4, $5)
@@ -88,7 +83,7 @@ pub async fn give_back(
             event.device,
             event.captured_at,
             event.uid,
-            now,
+            event.queued_at,
             event.again
         )
         .execute(&mut *connection)

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::pool::PoolConnection;
@@ -28,6 +29,10 @@ const LARGEST_BATCH: usize = 500;
 const QUEUE: usize = 8_192;
 /// While one writer waits for its commit the other gathers; more only make smaller batches.
 const WRITERS: usize = 2;
+
+/// A commit that takes longer is given up, with its connection: the server behind it may be gone without a word. Those who
+/// waited were answered long before.
+const LONGEST_COMMIT: Duration = Duration::from_secs(30);
 
 /// What became of an event that is now in Postgres.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,7 +214,8 @@ async fn insert_on(
         Some(connection) => connection,
         None => pool.acquire().await?,
     };
-    let stored = insert(&mut connection, now, batch).await;
+    let stored = tokio::time::timeout(LONGEST_COMMIT, insert(&mut connection, now, batch)).await;
+    let stored = stored.unwrap_or(Err(sqlx::Error::PoolTimedOut));
     match &stored {
         Err(error) if !refuses_data(error) => drop(connection.detach()),
         _ => *kept = Some(connection),

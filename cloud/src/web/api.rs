@@ -94,6 +94,15 @@ pub struct WhichDeliveries {
 }
 
 pub async fn deliveries(State(app): State<App>, Query(which): Query<WhichDeliveries>) -> Answer {
+    const STATES: [&str; 4] = ["due", "leased", "delivered", "dead"];
+    if let Some(state) = &which.state
+        && !STATES.contains(&state.as_str())
+    {
+        return Err(Error::Unprocessable(format!(
+            "`state` is one of {}",
+            STATES.join(", ")
+        )));
+    }
     let rows = sqlx::query_scalar!(
         r#"SELECT coalesce(jsonb_agg(d ORDER BY d.created_at DESC), '[]') AS "rows!"
              FROM (SELECT * FROM deliveries WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR destination = $2)
