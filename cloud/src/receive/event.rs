@@ -157,7 +157,7 @@ fn without_nul(value: &Value) -> Value {
 /// A body that is valid JSON throughout, of which only what is needed was kept: events come by the thousand, and the
 /// tree of one that nobody looks at costs more than all else that is done with it here.
 enum Read {
-    Object(Fields),
+    Object(Box<Fields>),
     Other(&'static str),
 }
 
@@ -212,7 +212,7 @@ impl<'de> Visitor<'de> for ReadVisitor {
                 }
             }
         }
-        Ok(Read::Object(fields))
+        Ok(Read::Object(Box::new(fields)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Read, A::Error> {
