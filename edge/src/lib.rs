@@ -1,0 +1,28 @@
+//! The agent: from a thermal camera's frame to a note.
+//!
+//! Modules stand in the order in which a frame passes them. `frame`, `picture` and `model` are pure: values in, values
+//! out. Files are read by `capture` and `command`, time by `clock` alone.
+
+/// The one place that reads the time.
+pub mod clock;
+
+/// 24 x 32 temperatures in deg C, with where and when; repair of broken pixels.
+pub mod frame;
+
+/// Where frames come from: recordings, for now.
+pub mod capture;
+
+/// Frames for people: false colour, legends, contact sheets.
+pub mod picture;
+
+/// Learns a scene from its normal frames, and writes what it learned as an ONNX file.
+pub mod model;
+
+/// Runs a model on frames: scores, place, temperature difference.
+pub mod classify;
+
+/// Stand-ins for what is not there: a simulated scene to look at.
+pub mod emulate;
+
+/// The command line.
+pub mod command;
