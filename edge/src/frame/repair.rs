@@ -63,11 +63,7 @@ fn neighbours(pixels: &Pixels, row: usize, column: usize) -> [f32; 8] {
         for (j, &x) in columns.iter().enumerate() {
             if (i, j) != (1, 1) {
                 let pixel = pixels[y * COLUMNS + x];
-                found[at] = if pixel.is_nan() {
-                    f32::INFINITY
-                } else {
-                    pixel
-                };
+                found[at] = if pixel.is_nan() { f32::INFINITY } else { pixel };
                 at += 1;
             }
         }
@@ -79,6 +75,8 @@ fn neighbours(pixels: &Pixels, row: usize, column: usize) -> [f32; 8] {
 /// Where most of the neighbours are broken too: anything finite will do, because this is a sensor fault.
 fn mean_of_sound(pixels: &Pixels) -> f32 {
     let sound = pixels.iter().filter(|pixel| MEASURABLE.contains(pixel));
-    let (sum, count) = sound.fold((0.0, 0.0), |(sum, count), &pixel| (sum + pixel, count + 1.0));
+    let (sum, count) = sound.fold((0.0, 0.0), |(sum, count), &pixel| {
+        (sum + pixel, count + 1.0)
+    });
     if count > 0.0 { sum / count } else { 0.0 }
 }
