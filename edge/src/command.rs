@@ -1,29 +1,66 @@
-//! Placeholder: the command line.
+//! The command line: what each subcommand does, and what it says.
+//!
+//! The only place that writes to standard output.
 
+pub mod adopt;
 pub mod capture;
 pub mod check_model;
 pub mod classify;
 pub mod evaluate;
 pub mod picture;
+pub mod train;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Watches a scene through a thermal camera: learns what is normal from its own frames, and says where it is not.
+#[derive(Debug, Parser)]
+#[command(
+    name = "edge",
+    version,
+    after_help = "From frames to a verdict:\n  edge capture --simulate boiler --days 14 --frames 240 --out frames\n  edge train frames --out model.onnx\n  edge classify --model model.onnx frames/hot"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a training set of frames, from a recording or from the simulator
+    Capture(capture::Options),
+    /// Learn a scene from its normal frames: writes a model and a page that says what it can see
+    Train(train::Options),
+    /// Declare frames of a false alarm normal, and learn the scene again with them
+    Adopt(adopt::Options),
+    /// Say what frames show: cold, warm, hot or anomalous, where, and by how many degrees
+    Classify(classify::Options),
+    /// Draw frames in false colour
+    Picture(picture::Options),
+    /// Check a model file, and say what it is
+    CheckModel(check_model::Options),
+    /// Measure false alarms and recall on simulated scenes
+    Evaluate(evaluate::Options),
+}
 
 /// Runs the program with these arguments, the first being its name.
-pub fn run<I: IntoIterator<Item = std::ffi::OsString>>(arguments: I) -> std::process::ExitCode {
-    use clap::Parser;
-
-    #[derive(Debug, Parser)]
-    enum Cli {
-        Capture(capture::Options),
-        Picture(picture::Options),
-        Classify(classify::Options),
-        CheckModel(check_model::Options),
-        Evaluate(evaluate::Options),
-    }
-    let result = match Cli::parse_from(arguments) {
-        Cli::Capture(options) => capture::run(&options),
-        Cli::Picture(options) => picture::run(&options),
-        Cli::Classify(options) => classify::run(&options),
-        Cli::CheckModel(options) => check_model::run(&options),
-        Cli::Evaluate(options) => evaluate::run(&options),
+pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> ExitCode {
+    let result = match Cli::parse_from(arguments).command {
+        Command::Capture(options) => capture::run(&options),
+        Command::Train(options) => train::run(&options),
+        Command::Adopt(options) => adopt::run(&options),
+        Command::Classify(options) => classify::run(&options),
+        Command::Picture(options) => picture::run(&options),
+        Command::CheckModel(options) => check_model::run(&options),
+        Command::Evaluate(options) => evaluate::run(&options),
     };
-    result.unwrap_or(std::process::ExitCode::FAILURE)
+    result.unwrap_or_else(|error| fail(&error))
+}
+
+#[expect(clippy::print_stderr, reason = "this is the command line")]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
 }

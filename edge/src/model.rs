@@ -38,6 +38,9 @@ pub mod onnx;
 /// Judges an ONNX file before any runtime sees it.
 pub mod gate;
 
+/// From a recording to a model file and its report.
+pub mod training;
+
 /// What the training has to say for itself: as text, JSON and a page.
 pub mod report;
 

@@ -1,0 +1,154 @@
+//! `edge train`: a folder of normal frames in, a model and a page about it out.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::capture::replay::{self, OnBad, Recording};
+use crate::model::report;
+use crate::model::training::{self, Training};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Frames are .npy files ([24,32] or [n,24,32], deg C) or text (24 lines of 32 numbers, or 768 numbers a line; lines that
+begin with # may carry captured_at, ambient_c and camera). Sub-folders named cold, warm, hot give labels.
+The frames must all be normal; what is in them is learned as normal. 240 to 500 frames spread over two weeks are best.
+
+  edge train frames --out model.onnx                 model.onnx, and model.html to look at
+  edge train frames --out model.onnx --json          the report for programs")]
+pub struct Options {
+    /// Folders or files of frames
+    #[arg(required = true, value_name = "FOLDER")]
+    recording: Vec<PathBuf>,
+    /// Where the model is written; what stood there is replaced
+    #[arg(long, value_name = "FILE", default_value = "model.onnx")]
+    out: PathBuf,
+    /// Where the page is written [default: beside the model, as .html]
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
+    /// Make cold, warm and hot from the heat, whatever the folders are called
+    #[arg(long)]
+    unlabelled: bool,
+    /// Name of the camera [default: what the frames say]
+    #[arg(long, value_name = "NAME")]
+    camera: Option<String>,
+    /// Leave out files that are no frames, and list them
+    #[arg(long)]
+    skip_bad: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let progress = Progress::new();
+    let recording = read(&options.recording, options.skip_bad)?;
+    let training = training::train(
+        recording,
+        &training::Options {
+            unlabelled: options.unlabelled,
+            camera: options.camera.clone(),
+        },
+        &mut |stage| progress.at(stage),
+    )?;
+    let page = write(&training, &options.out, options.page.as_deref())?;
+    progress.done();
+    if options.json {
+        say(&format!("{}\n", serde_json::to_string(&training.report)?))?;
+    } else {
+        say(&report::text(&training.report))?;
+        say(&format!(
+            "\nwritten  {}\n         {}  (open it in a browser)\n",
+            options.out.display(),
+            page.display()
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads a recording, naming on standard error what was skipped.
+#[expect(clippy::print_stderr, reason = "this is the command line")]
+pub(super) fn read(paths: &[PathBuf], skip_bad: bool) -> anyhow::Result<Recording> {
+    let on_bad = if skip_bad { OnBad::Skip } else { OnBad::Refuse };
+    let recording = replay::read(paths, on_bad)?;
+    for bad in &recording.skipped {
+        eprintln!("skipped: {bad}");
+    }
+    anyhow::ensure!(
+        !recording.frames.is_empty(),
+        "there are no frames in {}",
+        paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    Ok(recording)
+}
+
+/// Writes model and page, and says where the page is.
+pub(super) fn write(
+    training: &Training,
+    out: &Path,
+    page: Option<&Path>,
+) -> anyhow::Result<PathBuf> {
+    let page = page.map_or_else(|| out.with_extension("html"), Path::to_owned);
+    let html = report::html(&training.report, &training.plots())?;
+    replace(out, &training.onnx)?;
+    replace(&page, html.as_bytes())?;
+    Ok(page)
+}
+
+/// Writes beside the file and renames, so that an interruption leaves the old one whole.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut name = path
+        .file_name()
+        .context("a file name is missing")?
+        .to_owned();
+    name.push(".part");
+    let part = path.with_file_name(name);
+    std::fs::File::create(&part)
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        })
+        .and_then(|()| std::fs::rename(&part, path))
+        .with_context(|| format!("writing {}", path.display()))
+}
+
+/// Prints, and takes a closed pipe for what it is.
+pub(super) fn say(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("writing to standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says on the terminal what is going on, if it takes long; silent where there is none.
+pub(super) struct Progress(ProgressBar);
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>3}  {msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        bar.set_message("reading frames");
+        Self(bar)
+    }
+
+    pub(super) fn at(&self, stage: &str) {
+        self.0.set_message(stage.to_owned());
+    }
+
+    pub(super) fn done(&self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,266 @@
+//! Learning a scene and taking back a false alarm, through the program: `edge train`, `edge adopt`, `edge classify`.
+
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::edge::{printed, refused, run};
+use edge::capture::replay::{self, OnBad, Recorded, Source};
+use edge::frame::{COLUMNS, Frame};
+
+/// A folder `frames` of a simulated boiler, labelled.
+fn recording(frames: usize, days: usize) -> TempDir {
+    let home = tempfile::tempdir().expect("a directory");
+    let (frames, days) = (frames.to_string(), days.to_string());
+    let arguments = [
+        "capture",
+        "--simulate",
+        "boiler",
+        "--seed",
+        "5",
+        "--days",
+        &days,
+        "--frames",
+        &frames,
+        "--out",
+        "frames",
+    ];
+    printed(home.path(), &arguments);
+    home
+}
+
+fn train(home: &Path, more: &[&str]) -> Value {
+    let arguments = [&["train", "frames", "--out", "model.onnx", "--json"], more].concat();
+    serde_json::from_str(&printed(home, &arguments)).expect("the report is JSON")
+}
+
+/// What `edge classify --json` says of files or folders.
+fn classify(home: &Path, model: &str, what: &str) -> Vec<Value> {
+    let printed = printed(home, &["classify", "--model", model, "--json", what]);
+    printed
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("each line is JSON"))
+        .collect()
+}
+
+fn anomaly(line: &Value) -> f64 {
+    line["scores"]["anomaly"]
+        .as_f64()
+        .expect("an anomaly score")
+}
+
+/// A frame of the recording with a block that is too hot, as a file.
+fn with_spot(home: &Path, of: usize, delta: f32, out: &str) {
+    let recording = replay::read(&[home.join("frames")], OnBad::Refuse).expect("it is read");
+    let mut frame: Frame = recording.frames[of].frame.clone();
+    for row in 17..21 {
+        for column in 25..30 {
+            frame.pixels[row * COLUMNS + column] += delta;
+        }
+    }
+    let path = home.join(out);
+    std::fs::create_dir_all(path.parent().expect("it lies in a folder"))
+        .expect("the folder is made");
+    let recorded = Recorded {
+        frame,
+        label: None,
+        source: Source {
+            path: path.clone(),
+            index: None,
+        },
+        adopted: None,
+    };
+    replay::write(&path, &recorded).expect("it is written");
+}
+
+#[test]
+fn a_folder_becomes_a_model_with_a_report_and_a_page() {
+    let home = recording(64, 5);
+    let report = train(home.path(), &[]);
+    assert_eq!(report["frames_read"], 64);
+    assert_eq!(
+        report["frames"],
+        64 - report["dropped"].as_array().expect("a list").len()
+    );
+    assert!(
+        report["k"].as_u64().is_some_and(|k| (1..=8).contains(&k)),
+        "{report}"
+    );
+    for (threshold, floor, cap) in [
+        ("threshold_residual", 7.0, 15.0),
+        ("threshold_envelope", 4.0, 10.0),
+    ] {
+        let clamped = report[threshold]["clamped"].as_f64().expect("a number");
+        assert!((floor..=cap).contains(&clamped), "{report}");
+        assert!(report[threshold]["raw"].is_f64(), "{report}");
+    }
+    assert_eq!(report["simulated"], true);
+    let warnings = report["warnings"].to_string();
+    assert!(
+        warnings.contains("Only 6") && warnings.contains("simulated"),
+        "{warnings}"
+    );
+    assert!(
+        !warnings.contains("span"),
+        "five days are enough: {warnings}"
+    );
+
+    let page = std::fs::read_to_string(home.path().join("model.html")).expect("a page");
+    assert!(page.contains("demonstration"));
+    let told = printed(home.path(), &["check-model", "model.onnx"]);
+    assert!(
+        told.contains("cold") && told.contains("simulated"),
+        "{told}"
+    );
+
+    let lines = classify(home.path(), "model.onnx", "frames");
+    assert_eq!(lines.len(), 64);
+    for line in &lines {
+        let sum: f64 = line["scores"]
+            .as_object()
+            .expect("scores")
+            .values()
+            .filter_map(Value::as_f64)
+            .sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{line}");
+        assert!(anomaly(line) < 0.7, "it was trained on this: {line}");
+    }
+}
+
+#[test]
+fn the_same_frames_give_the_same_bytes() {
+    let home = recording(40, 5);
+    train(home.path(), &[]);
+    let model = || std::fs::read(home.path().join("model.onnx")).expect("a model");
+    let first = model();
+    train(home.path(), &[]);
+    assert!(first == model(), "two trainings differ");
+}
+
+#[test]
+fn people_read_the_report_as_text() {
+    let home = recording(40, 2);
+    let text = printed(home.path(), &["train", "frames"]);
+    for part in [
+        "40",
+        "if the coming weeks look like these",
+        "threshold",
+        "model.onnx",
+        "model.html",
+        "span only",
+    ] {
+        assert!(text.contains(part), "`{part}` is missing in {text}");
+    }
+}
+
+#[test]
+fn labels_can_be_made_from_the_heat() {
+    let home = recording(40, 5);
+    let report = train(home.path(), &["--unlabelled"]);
+    assert_eq!(report["labelled"], false);
+    assert_eq!(report["label_accuracy"], Value::Null);
+    let labels: Vec<&str> = report["labels"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|label| label["label"].as_str())
+        .collect();
+    assert_eq!(labels, ["cold", "warm", "hot"]);
+}
+
+#[test]
+fn too_few_frames_are_refused_with_the_reason() {
+    let home = recording(29, 5);
+    let complaint = refused(home.path(), &["train", "frames"]);
+    assert!(
+        complaint.contains("29") && complaint.contains("30"),
+        "{complaint}"
+    );
+    assert!(!home.path().join("model.onnx").exists());
+    let complaint = refused(home.path(), &["train", "nowhere"]);
+    assert!(complaint.contains("nowhere"), "{complaint}");
+}
+
+#[test]
+fn a_bad_file_is_named_and_skipped_only_when_asked() {
+    let home = recording(40, 5);
+    std::fs::write(home.path().join("frames/torn.csv"), "21.0,22.0\n21.0,x\n")
+        .expect("it is written");
+    let complaint = refused(home.path(), &["train", "frames"]);
+    assert!(
+        complaint.contains("torn.csv") && complaint.contains("--skip-bad"),
+        "{complaint}"
+    );
+    let output = run(home.path(), &["train", "frames", "--skip-bad"]);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && complaint.contains("torn.csv"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn an_intruder_is_left_out_and_listed() {
+    let home = recording(80, 10);
+    with_spot(home.path(), 33, 25.0, "frames/intruder.csv");
+    let report = train(home.path(), &[]);
+    let dropped = report["dropped"].to_string();
+    assert!(dropped.contains("intruder.csv"), "{report}");
+    assert!(
+        report["warnings"].to_string().contains("left out"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_false_alarm_can_be_adopted() {
+    let home = recording(80, 10);
+    let home = home.path();
+    train(home, &[]);
+    let before = std::fs::read(home.join("model.onnx")).expect("a model");
+    for at in 0..4 {
+        with_spot(home, 20 + at * 12, 9.0, &format!("alarm/{at}.csv"));
+    }
+    with_spot(home, 26, 9.0, "alarm-later/0.csv");
+    for line in classify(home, "model.onnx", "alarm") {
+        assert!(anomaly(&line) > 0.7, "{line}");
+        let (x, y) = (
+            line["x"].as_u64().expect("a column"),
+            line["y"].as_u64().expect("a row"),
+        );
+        assert!((24..31).contains(&x) && (16..22).contains(&y), "{line}");
+    }
+
+    let adopt = [
+        "adopt",
+        "alarm",
+        "--recording",
+        "frames",
+        "--because",
+        "a new heater",
+    ];
+    let text = printed(home, &adopt);
+    assert!(text.contains("Adopted 4 frames"), "{text}");
+    for line in classify(home, "model.onnx", "alarm-later") {
+        assert!(anomaly(&line) < 0.7, "adopted: {line}");
+    }
+    assert!(before == std::fs::read(home.join("model.previous.onnx")).expect("the old model"));
+    let told = printed(home, &["check-model", "model.onnx"]);
+    assert!(told.contains("a new heater"), "{told}");
+
+    // The recording remembers: learning from it again gives the very same model.
+    let adopted = std::fs::read(home.join("model.onnx")).expect("a model");
+    train(home, &[]);
+    assert!(adopted == std::fs::read(home.join("model.onnx")).expect("a model"));
+    let complaint = refused(home, &adopt);
+    assert!(complaint.contains("adopted before"), "{complaint}");
+}
+
+#[test]
+fn what_was_not_trained_here_cannot_be_adopted_into() {
+    let home = recording(30, 5);
+    std::fs::write(home.path().join("model.onnx"), "no model").expect("it is written");
+    let complaint = refused(home.path(), &["adopt", "frames", "--recording", "frames"]);
+    assert!(complaint.contains("model.onnx is no model"), "{complaint}");
+}
