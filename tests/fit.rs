@@ -1,0 +1,635 @@
+//! Learning a scene: the same numbers as the reference's, the same bits each time, and nothing that breaks it.
+
+use std::{path::Path, sync::OnceLock};
+
+use edge::{
+    frame::{COLUMNS, PIXELS, Pixels, Place},
+    model::{
+        Assessment, Model,
+        detectable::{detectable, spot},
+        fit::{Example, FEWEST_FRAMES, Fit, MOST_FRAMES, thin, train},
+        residual::{assess, assess_maps},
+    },
+};
+use proptest::prelude::*;
+use serde_json::Value;
+
+const NAMES: [&str; 3] = ["cold", "warm", "hot"];
+
+#[test]
+fn as_the_reference() {
+    let (golden, fit) = (golden(), golden_fit());
+    assert_eq!(fit.model.k as u64, golden.expected["k"].as_u64().unwrap());
+    check_thresholds(&fit.model, &golden.expected);
+    assert_eq!(fit.used, (0..120).collect::<Vec<_>>());
+    assert!(fit.dropped.is_empty());
+    let residual: Vec<f64> = fit.held_out.iter().map(|h| h.residual).collect();
+    let envelope: Vec<f64> = fit.held_out.iter().map(|h| h.envelope).collect();
+    check_close(
+        "residual",
+        &residual,
+        &golden.numbers("held_out_residual"),
+        1e-3,
+    );
+    check_close(
+        "envelope",
+        &envelope,
+        &golden.numbers("held_out_envelope"),
+        1e-3,
+    );
+    assert_eq!(fit.labels, golden.indices("train_label"));
+    let accuracy = fit.label_accuracy.unwrap();
+    assert!((0.8..=1.0).contains(&accuracy), "{accuracy}");
+
+    let found = golden.assess(&fit.model);
+    let expected = |frame: usize, name: &str| golden.expected[name][frame].clone();
+    for (frame, found) in found.iter().enumerate() {
+        let name = format!("scores of frame {frame}");
+        check_close(
+            &name,
+            &wide(&found.scores),
+            &numbers(&expected(frame, "scores")),
+            1e-4,
+        );
+        assert_eq!(
+            found.index as u64,
+            expected(frame, "index"),
+            "index of {frame}"
+        );
+        let close = |found: f32, expected: Value, within: f64| {
+            let expected = expected.as_f64().unwrap();
+            let difference = (f64::from(found) - expected).abs();
+            assert!(difference < within, "frame {frame}: {found} for {expected}");
+        };
+        close(found.ratio, expected(frame, "ratio"), 1e-4);
+        close(found.delta_t, expected(frame, "delta_t"), 1e-3);
+    }
+    let shift: Vec<f64> = found.iter().flat_map(|f| wide(&f.shift)).collect();
+    check_close("shift", &shift, &golden.numbers("shift"), 1e-4);
+}
+
+#[test]
+fn as_the_reference_without_labels() {
+    let golden = golden();
+    let fit = train(&examples(&golden.train), None, &mut |_| ()).unwrap();
+    assert_eq!(fit.labels, golden.indices("label_by_heat"));
+    assert_eq!(fit.model.labels.names, NAMES);
+    assert_eq!(fit.label_accuracy, None);
+    for (frame, found) in golden.assess(&fit.model).iter().enumerate() {
+        let expected = numbers(&golden.expected["scores_by_heat"][frame]);
+        check_close(
+            &format!("frame {frame}"),
+            &wide(&found.scores),
+            &expected,
+            1e-4,
+        );
+    }
+}
+
+#[test]
+fn intruders_are_dropped_unless_somebody_vouched_for_them() {
+    let golden = golden();
+    let intruders = &golden.expected["intruders"];
+    let mut frames = golden.train.clone();
+    let number = |of: &Value, name: &str| usize::try_from(of[name].as_u64().unwrap()).unwrap();
+    for placed in intruders["placed"].as_array().unwrap() {
+        for row in 0..13 {
+            for column in 0..6 {
+                let place = Place {
+                    row: number(placed, "row") + row,
+                    column: number(placed, "column") + column,
+                };
+                frames[number(placed, "frame")][place.index()] +=
+                    placed["by"].as_f64().unwrap() as f32;
+            }
+        }
+    }
+    let names = names();
+    let mut examples = labelled(&frames);
+    let fit = train(&examples, Some(&names), &mut |_| ()).unwrap();
+    let dropped: Vec<usize> = fit.dropped.iter().map(|&(frame, _)| frame).collect();
+    let expected: Vec<usize> = numbers(&intruders["dropped"])
+        .iter()
+        .map(|&x| x as usize)
+        .collect();
+    assert_eq!(dropped, expected);
+    assert!(fit.dropped.is_sorted_by(|a, b| a.1 >= b.1));
+    assert_eq!(fit.used.len() + dropped.len(), frames.len());
+    assert_eq!(fit.held_out.len(), fit.used.len());
+    assert!(fit.used.iter().all(|frame| !dropped.contains(frame)));
+    assert_eq!(fit.model.k as u64, intruders["k"].as_u64().unwrap());
+    check_thresholds(&fit.model, intruders);
+
+    let vouched = dropped[0];
+    examples[vouched].adopted = true;
+    let fit = train(&examples, Some(&names), &mut |_| ()).unwrap();
+    assert!(fit.used.contains(&vouched));
+    assert!(!fit.dropped.is_empty());
+}
+
+#[test]
+fn the_same_to_the_bit() {
+    let frames = &golden().train[..40];
+    let once = train(&examples(frames), None, &mut |_| ()).unwrap();
+    let again = train(&examples(frames), None, &mut |_| ()).unwrap();
+    assert_eq!(bits(&once), bits(&again));
+    assert_eq!(once.model, again.model);
+    let bits = bits(&once);
+    assert!(bits.len() > 7 * PIXELS && bits.iter().any(|&bits| bits != 0));
+}
+
+#[test]
+fn modes_have_their_largest_entry_positive() {
+    let model = &golden_fit().model;
+    for mode in 0..=model.k {
+        let column = model.basis.iter().skip(mode).step_by(model.k + 1);
+        let largest = column.fold(0.0_f32, |a, &b| if b.abs() > a.abs() { b } else { a });
+        assert!(largest > 0.0, "mode {mode}: {largest}");
+    }
+}
+
+#[test]
+fn degenerate_frames_give_a_model_all_the_same() {
+    let flat = |value: f32| Box::new([value; PIXELS]);
+    let pattern = |factor: f32| -> Box<Pixels> {
+        Box::new(std::array::from_fn(|index| {
+            20.0 + factor * (index % 7) as f32
+        }))
+    };
+    let noisy = |frame: usize, size: f32| -> Box<Pixels> {
+        Box::new(std::array::from_fn(|index| {
+            size * ((index * 7919 + frame * 104_729) % 1009) as f32 / 1009.0
+        }))
+    };
+    let cases: Vec<(&str, Vec<Box<Pixels>>)> = vec![
+        ("all of them one constant", vec![flat(20.0); 30]),
+        ("all of them one picture", vec![pattern(1.0); 30]),
+        (
+            "constants that differ",
+            (0..40).map(|i| flat(i as f32)).collect(),
+        ),
+        (
+            "two in turn",
+            (0..33).map(|i| pattern((i % 2) as f32)).collect(),
+        ),
+        ("as few as may be", (0..30).map(|i| noisy(i, 1.0)).collect()),
+        (
+            "some pixels without noise",
+            (0..35)
+                .map(|i| {
+                    let mut frame = noisy(i, 1.0);
+                    frame[..PIXELS / 2].fill(20.0);
+                    frame
+                })
+                .collect(),
+        ),
+        (
+            "the whole range of the camera",
+            (0..31)
+                .map(|i| {
+                    let mut frame = noisy(i, 340.0);
+                    frame.iter_mut().for_each(|pixel| *pixel -= 40.0);
+                    frame
+                })
+                .collect(),
+        ),
+        (
+            "far beyond any camera",
+            (0..30).map(|i| noisy(i, 1e30)).collect(),
+        ),
+    ];
+    for (name, frames) in cases {
+        let fit = train(&examples(&frames), None, &mut |_| ()).unwrap();
+        let model = &fit.model;
+        assert!(all_numbers(model).all(f32::is_finite), "{name}");
+        assert!(model.variance.iter().flatten().all(|&v| v > 0.0), "{name}");
+        assert!(
+            (7.0..=15.0).contains(&model.residual_threshold.clamped),
+            "{name}"
+        );
+        assert!(
+            (4.0..=10.0).contains(&model.envelope_threshold.clamped),
+            "{name}"
+        );
+        assert!(model.residual_threshold.raw.is_finite(), "{name}");
+        for frame in [&frames[0], &pattern(-3.0)] {
+            check_sound(&assess(model, frame));
+        }
+        let references: Vec<&Pixels> = frames.iter().map(AsRef::as_ref).collect();
+        for detectable in detectable(model, &references) {
+            assert!(
+                detectable.delta_t.iter().all(|&t| t.is_finite() && t > 0.0),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_nothing_can_be_learned_from_is_refused() {
+    let frames = &golden().train;
+    let refused = |examples: &[Example<'_>], names: Option<&[String]>, parts: &[&str]| {
+        let error = train(examples, names, &mut |_| ()).unwrap_err().to_string();
+        for part in parts {
+            assert!(error.contains(part), "{part} is not in: {error}");
+        }
+    };
+    refused(
+        &examples(&frames[..29]),
+        None,
+        &["29 frames", "at least 30", "blind"],
+    );
+    refused(&[], None, &["0 frames"]);
+    let mut broken = frames[..FEWEST_FRAMES].to_vec();
+    broken[7][3 * COLUMNS + 5] = f32::NAN;
+    refused(
+        &examples(&broken),
+        None,
+        &["frame 7", "row 3", "column 5", "NaN", "repair"],
+    );
+    refused(
+        &examples(frames),
+        Some(&names()[..1]),
+        &["two labels", "not 1"],
+    );
+    let mut examples = labelled(frames);
+    examples[9].label = Some(3);
+    refused(
+        &examples,
+        Some(&names()),
+        &["frame 9", "label number 3", "only 3"],
+    );
+}
+
+#[test]
+fn labels_of_any_number_with_gaps() {
+    let frames = &golden().train[..60];
+    let names: Vec<String> = ["idle", "never seen", "busy", "cleaning", "night"]
+        .map(str::to_owned)
+        .into();
+    let mut examples = labelled(frames);
+    for (number, example) in examples.iter_mut().enumerate() {
+        // "never seen" stays without a frame, and every fifth frame without a label.
+        example.label = example
+            .label
+            .map(|label| [0, 2, 4][label])
+            .filter(|_| number % 5 != 0);
+    }
+    let fit = train(&examples, Some(&names), &mut |_| ()).unwrap();
+    assert_eq!(fit.model.labels.names, names);
+    assert_eq!(fit.model.labels.weights.len(), fit.model.k * names.len());
+    for (&used, &label) in fit.used.iter().zip(&fit.labels) {
+        assert!(examples[used].label.is_none_or(|given| given == label));
+    }
+    let right = (0..60).filter(|&frame| {
+        let scores = assess(&fit.model, &frames[frame]).scores;
+        assert_eq!(scores.len(), 6);
+        assert!(scores[2] < 0.1, "a label that was never given: {scores:?}");
+        let best = (1..6)
+            .max_by(|&a, &b| scores[a].total_cmp(&scores[b]))
+            .unwrap()
+            - 1;
+        best == [0, 2, 4][golden().indices("train_label")[frame]]
+    });
+    assert!(right.count() >= 50);
+
+    let none: Vec<Example<'_>> = examples
+        .iter()
+        .map(|e| Example { label: None, ..*e })
+        .collect();
+    let fit = train(&none, Some(&names), &mut |_| ()).unwrap();
+    assert_eq!(fit.label_accuracy, None);
+    let scores = assess(&fit.model, &frames[0]).scores;
+    assert!(
+        scores[1..]
+            .iter()
+            .all(|&score| (score - scores[1]).abs() < 1e-6),
+        "{scores:?}"
+    );
+}
+
+#[test]
+fn spots_are_seen_from_the_difference_that_was_predicted() {
+    let golden = golden();
+    let model = &golden_fit().model;
+    let frames: Vec<&Pixels> = golden.train.iter().map(AsRef::as_ref).collect();
+    let maps = detectable(model, &frames);
+    assert_eq!(
+        maps.iter().map(|map| map.radius).collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
+    for map in maps {
+        let (mut seen, mut unseen, mut tried) = (0, 0, 0);
+        for index in (5..PIXELS).step_by(13) {
+            let alarms = |factor: f32| {
+                let frame = spotted(
+                    frames[index % 120],
+                    map.radius,
+                    index,
+                    factor * map.delta_t[index],
+                );
+                // The prediction is about the residual; the envelope may well see a spot on a hot place earlier.
+                let (_, maps) = assess_maps(model, &frame);
+                let limit = model.envelope_threshold.clamped as f32;
+                maps.ratio
+                    .iter()
+                    .zip(&maps.envelope)
+                    .any(|(&ratio, &excess)| ratio >= 1.0 && ratio > excess / limit)
+            };
+            tried += 1;
+            seen += usize::from(alarms(1.3));
+            unseen += usize::from(!alarms(0.7));
+        }
+        assert!(tried > 50);
+        let share = |count: usize| count as f64 / f64::from(tried);
+        assert!(
+            share(seen) >= 0.9,
+            "radius {}: {} of {tried} seen",
+            map.radius,
+            seen
+        );
+        assert!(
+            share(unseen) >= 0.9,
+            "radius {}: {} of {tried} unseen",
+            map.radius,
+            unseen
+        );
+    }
+}
+
+#[test]
+fn the_place_and_the_difference_of_a_spot() {
+    let model = &golden_fit().model;
+    let place = Place { row: 9, column: 20 };
+    let frame = spotted(&golden().train[60], 2, place.index(), 12.0);
+    let (found, maps) = assess_maps(model, &frame);
+    assert!(found.ratio > 1.0 && found.scores[0] > 0.7);
+    let at = Place::of(found.index);
+    assert!(
+        at.row.abs_diff(place.row) <= 2 && at.column.abs_diff(place.column) <= 2,
+        "{at:?}"
+    );
+    assert!((8.0..15.0).contains(&found.delta_t), "{}", found.delta_t);
+    let largest = maps.ratio.iter().copied().fold(f32::MIN, f32::max);
+    assert_eq!(maps.ratio[found.index].to_bits(), largest.to_bits());
+    assert_eq!(found, assess(model, &frame));
+}
+
+#[test]
+fn thinned_evenly() {
+    assert_eq!(thin(3), [0, 1, 2]);
+    assert_eq!(thin(MOST_FRAMES).len(), MOST_FRAMES);
+    for count in [501, 502, 1000, 12_345] {
+        let chosen = thin(count);
+        assert_eq!(
+            (chosen.len(), chosen[0], chosen[MOST_FRAMES - 1]),
+            (MOST_FRAMES, 0, count - 1)
+        );
+        let steps: Vec<usize> = chosen.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let (least, most) = (steps.iter().min().unwrap(), steps.iter().max().unwrap());
+        assert!(
+            *least >= 1 && most - least <= 1,
+            "{count}: {least} to {most}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_finite_frame_has_sound_scores(
+        values in prop::collection::vec(prop_oneof![-40.0_f32..300.0, any::<f32>().prop_filter("finite", |x| x.is_finite())], PIXELS),
+        ordinary in any::<bool>(),
+    ) {
+        let frame: Box<Pixels> = Box::new(std::array::from_fn(|index| {
+            if ordinary { values[index].clamp(-40.0, 300.0) } else { values[index] }
+        }));
+        check_sound(&assess(&golden_fit().model, &frame));
+    }
+
+    #[test]
+    fn a_warmer_day_changes_neither_labels_nor_residual(frame in 0..40_usize, offset in -15.0_f32..15.0) {
+        let model = &golden_fit().model;
+        let before = &golden().test[frame];
+        let after: Box<Pixels> = Box::new(before.map(|pixel| pixel + offset));
+        let ((before, maps), (after, moved)) = (assess_maps(model, before), assess_maps(model, &after));
+        let labels = |found: &Assessment| -> Vec<f32> {
+            let sum: f32 = found.scores[1..].iter().sum();
+            found.scores[1..].iter().map(|score| score / sum).collect()
+        };
+        if before.scores[0].max(after.scores[0]) < 0.999 {
+            for (a, b) in labels(&before).iter().zip(labels(&after)) {
+                prop_assert!((a - b).abs() < 1e-3, "{a} {b}");
+            }
+        }
+        for (a, b) in maps.residual.iter().zip(&moved.residual) {
+            prop_assert!((a - b).abs() < 1e-3, "{a} {b}");
+        }
+        // Warmer, the envelope may see more, never less; the residual sees the same.
+        if offset >= 0.0 {
+            prop_assert!(after.ratio >= before.ratio - 1e-3, "{} {}", before.ratio, after.ratio);
+        }
+        let envelope = |maps: &edge::model::residual::Maps, index: usize| maps.envelope[index] / model.envelope_threshold.clamped as f32;
+        for index in 0..PIXELS {
+            let by_residual = maps.ratio[index] > envelope(&maps, index) + 1e-4 && moved.ratio[index] > envelope(&moved, index) + 1e-4;
+            prop_assert!(!by_residual || (maps.ratio[index] - moved.ratio[index]).abs() < 1e-3);
+        }
+    }
+}
+
+struct Golden {
+    train: Vec<Box<Pixels>>,
+    test: Vec<Box<Pixels>>,
+    expected: Value,
+}
+
+impl Golden {
+    fn numbers(&self, name: &str) -> Vec<f64> {
+        numbers(&self.expected[name])
+    }
+
+    fn indices(&self, name: &str) -> Vec<usize> {
+        self.numbers(name)
+            .iter()
+            .map(|&number| number as usize)
+            .collect()
+    }
+
+    fn assess(&self, model: &Model) -> Vec<Assessment> {
+        self.test.iter().map(|frame| assess(model, frame)).collect()
+    }
+}
+
+fn golden() -> &'static Golden {
+    static GOLDEN: OnceLock<Golden> = OnceLock::new();
+    GOLDEN.get_or_init(|| {
+        let folder = Path::new(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/fixtures/golden"
+        ));
+        let text = std::fs::read_to_string(folder.join("expected.json")).unwrap();
+        let expected: Value = serde_json::from_str(&text).unwrap();
+        let read = |name: &str, mended: &str| {
+            let mut frames = frames_of(&std::fs::read(folder.join(name)).unwrap());
+            for pixel in expected[mended].as_array().unwrap() {
+                let [frame, index, value] = numbers(pixel)[..] else {
+                    panic!("three numbers")
+                };
+                frames[frame as usize][index as usize] = value as f32;
+            }
+            frames
+        };
+        Golden {
+            train: read("train.npy", "mended_train"),
+            test: read("test.npy", "mended_test"),
+            expected,
+        }
+    })
+}
+
+fn golden_fit() -> &'static Fit {
+    static FIT: OnceLock<Fit> = OnceLock::new();
+    FIT.get_or_init(|| train(&labelled(&golden().train), Some(&names()), &mut |_| ()).unwrap())
+}
+
+/// Of a NumPy file of float32 whose header takes 128 bytes, as those of the fixture do.
+fn frames_of(bytes: &[u8]) -> Vec<Box<Pixels>> {
+    assert!(bytes.starts_with(b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False"));
+    bytes[128..]
+        .chunks_exact(4 * PIXELS)
+        .map(|frame| {
+            Box::new(std::array::from_fn(|index| {
+                f32::from_le_bytes(frame[4 * index..][..4].try_into().unwrap())
+            }))
+        })
+        .collect()
+}
+
+fn names() -> Vec<String> {
+    NAMES.map(str::to_owned).to_vec()
+}
+
+fn examples(frames: &[Box<Pixels>]) -> Vec<Example<'_>> {
+    frames
+        .iter()
+        .map(|pixels| Example {
+            pixels,
+            label: None,
+            adopted: false,
+        })
+        .collect()
+}
+
+/// The first of the golden frames with their labels.
+fn labelled(frames: &[Box<Pixels>]) -> Vec<Example<'_>> {
+    let labels = golden().indices("train_label");
+    frames
+        .iter()
+        .zip(labels)
+        .map(|(pixels, label)| Example {
+            pixels,
+            label: Some(label),
+            adopted: false,
+        })
+        .collect()
+}
+
+fn spotted(frame: &Pixels, radius: usize, index: usize, delta_t: f32) -> Box<Pixels> {
+    let spot = spot(radius, Place::of(index));
+    Box::new(std::array::from_fn(|pixel| {
+        frame[pixel] + delta_t * spot[pixel]
+    }))
+}
+
+fn check_sound(found: &Assessment) {
+    let sum: f32 = found.scores.iter().sum();
+    assert!((sum - 1.0).abs() < 1e-5, "{:?}", found.scores);
+    assert!(
+        found.scores.iter().all(|score| (0.0..=1.0).contains(score)),
+        "{:?}",
+        found.scores
+    );
+    assert!(
+        found.ratio.is_finite() && found.delta_t.is_finite(),
+        "{found:?}"
+    );
+    assert!(
+        found.shift.iter().all(|shift| shift.abs() <= 1.0),
+        "{:?}",
+        found.shift
+    );
+}
+
+fn check_thresholds(model: &Model, expected: &Value) {
+    for (found, name) in [
+        (model.residual_threshold, "threshold_residual"),
+        (model.envelope_threshold, "threshold_envelope"),
+    ] {
+        let expected = |part: &str| expected[name][part].as_f64().unwrap();
+        assert!(
+            (found.raw - expected("raw")).abs() < 1e-3,
+            "{name}: {found:?}"
+        );
+        assert!(
+            (found.clamped - expected("clamped")).abs() < 1e-3,
+            "{name}: {found:?}"
+        );
+    }
+}
+
+fn check_close(name: &str, found: &[f64], expected: &[f64], within: f64) {
+    assert_eq!(found.len(), expected.len(), "{name}");
+    for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert!(
+            (found - expected).abs() < within,
+            "{name} {index}: {found} for {expected}"
+        );
+    }
+}
+
+/// Every number of a model.
+fn all_numbers(model: &Model) -> impl Iterator<Item = f32> + '_ {
+    [
+        &model.mean,
+        &model.basis,
+        &model.sigma,
+        &model.hottest,
+        &model.hottest_rise,
+    ]
+    .into_iter()
+    .chain(&model.variance)
+    .chain([&model.labels.weights, &model.labels.bias])
+    .flatten()
+    .copied()
+}
+
+fn bits(fit: &Fit) -> Vec<u64> {
+    let model = &fit.model;
+    let thresholds = [model.residual_threshold, model.envelope_threshold];
+    all_numbers(model)
+        .map(|number| u64::from(number.to_bits()))
+        .chain(
+            thresholds
+                .iter()
+                .flat_map(|t| [t.raw.to_bits(), t.clamped.to_bits()]),
+        )
+        .chain(
+            fit.held_out
+                .iter()
+                .flat_map(|h| [h.residual.to_bits(), h.envelope.to_bits()]),
+        )
+        .collect()
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}
+
+/// The numbers of JSON lists, one within another or not.
+fn numbers(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(numbers).collect(),
+        number => vec![number.as_f64().unwrap()],
+    }
+}
