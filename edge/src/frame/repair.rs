@@ -74,7 +74,7 @@ fn neighbours(pixels: &Pixels, row: usize, column: usize) -> [f32; 8] {
 
 /// Where most of the neighbours are broken too: anything finite will do, because this is a sensor fault.
 fn mean_of_sound(pixels: &Pixels) -> f32 {
-    let sound = pixels.iter().filter(|pixel| MEASURABLE.contains(pixel));
+    let sound = pixels.iter().filter(|pixel| MEASURABLE.contains(*pixel));
     let (sum, count) = sound.fold((0.0, 0.0), |(sum, count), &pixel| {
         (sum + pixel, count + 1.0)
     });
