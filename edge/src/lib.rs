@@ -3,6 +3,11 @@
 //! Modules stand in the order in which a frame passes them. `frame`, `picture` and `model` are pure: values in, values
 //! out. Files are read by `capture` and `command`, time by `clock` alone.
 
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "counts of pixels and frames are far below 2^52"
+)]
+
 /// The one place that reads the time.
 pub mod clock;
 

@@ -97,7 +97,7 @@ pub(super) fn write(
     page: Option<&Path>,
 ) -> anyhow::Result<PathBuf> {
     let page = page.map_or_else(|| out.with_extension("html"), Path::to_owned);
-    let html = report::html(&training.report, &training.plots())?;
+    let html = training.page()?;
     replace(out, &training.onnx)?;
     replace(&page, html.as_bytes())?;
     Ok(page)

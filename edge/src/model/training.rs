@@ -2,15 +2,19 @@
 //!
 //! The same recording gives the same bytes: nothing here asks for the time, and a model is dated by its newest frame.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context;
 
 use super::detectable::{self, Detectable};
 use super::fit::{self, Example, Fit};
 use super::metadata::{AdoptedFrame, FORMAT, Golden, Metadata};
 use super::report::{
-    BadPixels, DetectableSummary, Dropped, HeldOutSummary, Hottest, LabelSummary, Report,
+    self, BadPixels, DetectableSummary, Dropped, HeldOutSummary, Hottest, LabelSummary, Plots,
+    Report,
 };
-use super::{Assessment, Model, Named, onnx, residual, threshold};
+use super::threshold::Tail;
+use super::{Assessment, Model, Named, onnx, residual};
 use crate::capture::replay::{Recorded, Recording};
 use crate::frame::{PIXELS, Pixels, Place, statistics};
 
@@ -18,6 +22,9 @@ mod doubts;
 
 /// What cameras of simulated frames are called.
 pub const SIMULATED: &str = "simulated";
+
+/// At one frame every five minutes.
+const FRAMES_IN_30_DAYS: f64 = 8640.0;
 
 /// How a scene is to be learned.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +46,8 @@ pub struct Training {
     pub fit: Fit,
     /// What was learned from, in order; the indices of `fit` are into it.
     pub lessons: Vec<Lesson>,
+    /// Which of them holds the hottest pixel.
+    pub hottest: usize,
 }
 
 /// A frame of the recording, mended.
@@ -47,6 +56,21 @@ pub struct Lesson {
     pub recorded: Recorded,
     pub pixels: Box<Pixels>,
     pub bad: Vec<usize>,
+}
+
+impl Training {
+    /// The page about it: one file that needs no other.
+    pub fn page(&self) -> anyhow::Result<String> {
+        let examples = examples(&self.lessons, None);
+        let times: Vec<_> = self
+            .lessons
+            .iter()
+            .map(|lesson| lesson.recorded.frame.captured_at)
+            .collect();
+        let hottest = &self.lessons[self.hottest].pixels;
+        let plots = Plots::new(&self.fit, &examples, &times, &self.detectable, hottest);
+        report::html(&self.report, &plots)
+    }
 }
 
 /// Learns the scene of a recording.
@@ -63,17 +87,7 @@ pub fn train(
     } else {
         label_names(&lessons)
     };
-    let examples: Vec<Example<'_>> = lessons
-        .iter()
-        .map(|lesson| Example {
-            pixels: &lesson.pixels,
-            label: names.as_ref().and_then(|names| {
-                let label = lesson.recorded.label.as_ref()?;
-                names.iter().position(|name| name == label)
-            }),
-            adopted: lesson.recorded.adopted.is_some(),
-        })
-        .collect();
+    let examples = examples(&lessons, names.as_deref());
     let fit =
         fit::train(&examples, names.as_deref(), progress).context("these frames teach nothing")?;
     progress("what can be seen");
@@ -83,6 +97,7 @@ pub fn train(
         .iter()
         .map(|pixels| residual::assess(&fit.model, pixels))
         .collect();
+    let (hottest, hottest_pixel) = hottest(&lessons, &fit);
     let metadata = metadata(&lessons, &fit, &answers, names.is_some(), options);
     let mut report = Report {
         frames: fit.used.len(),
@@ -108,7 +123,7 @@ pub fn train(
         labelled: metadata.labelled,
         labels: labels(&fit),
         label_accuracy: fit.label_accuracy,
-        hottest: hottest(&lessons, &fit),
+        hottest: hottest_pixel,
         camera: metadata.camera.clone(),
         simulated: metadata.simulated,
         software: metadata.software.clone(),
@@ -123,7 +138,22 @@ pub fn train(
         detectable,
         fit,
         lessons,
+        hottest,
     })
+}
+
+fn examples<'a>(lessons: &'a [Lesson], names: Option<&[String]>) -> Vec<Example<'a>> {
+    lessons
+        .iter()
+        .map(|lesson| Example {
+            pixels: &lesson.pixels,
+            label: names.and_then(|names| {
+                let label = lesson.recorded.label.as_ref()?;
+                names.iter().position(|name| name == label)
+            }),
+            adopted: lesson.recorded.adopted.is_some(),
+        })
+        .collect()
 }
 
 /// A frame that was adopted may lie in the recording still, as one that did not fit: it counts once, as adopted.
@@ -185,16 +215,16 @@ fn thin(lessons: Vec<Lesson>) -> Vec<Lesson> {
     if others <= places {
         return lessons;
     }
+    // Those of the others that are kept, by their place among them.
+    let kept: BTreeSet<usize> = (0..places)
+        .map(|step| step * (others - 1) / (places - 1).max(1))
+        .collect();
     let mut seen = 0;
     lessons
         .into_iter()
         .filter(|lesson| {
-            if lesson.recorded.adopted.is_some() {
-                return true;
-            }
-            // Kept where the share of places that is due grows by one.
-            let keep = (seen + 1) * places / others > seen * places / others;
-            seen += 1;
+            let keep = lesson.recorded.adopted.is_some() || kept.contains(&seen);
+            seen += usize::from(lesson.recorded.adopted.is_none());
             keep
         })
         .collect()
@@ -326,14 +356,14 @@ fn held_out(fit: &Fit) -> HeldOutSummary {
         .map(|one| (one.residual / residual).max(one.envelope / envelope))
         .collect();
     ratios.sort_by(f64::total_cmp);
-    let scores = |of: fn(&fit::HeldOut) -> f64| fit.held_out.iter().map(of).collect::<Vec<_>>();
-    let exceedance = threshold::exceedance(&scores(|one| one.residual), residual)
-        + threshold::exceedance(&scores(|one| one.envelope), envelope);
-    /// At one frame every five minutes.
-    const FRAMES_IN_30_DAYS: f64 = 8640.0;
+    let beyond = |of: fn(&fit::HeldOut) -> f64, threshold: f64| {
+        let scores: Vec<f64> = fit.held_out.iter().map(of).collect();
+        Tail::of(&scores).rate(threshold)
+    };
+    let rate = beyond(|one| one.residual, residual) + beyond(|one| one.envelope, envelope);
     HeldOutSummary {
         over_threshold: ratios.iter().filter(|&&ratio| ratio > 1.0).count(),
-        expected_per_30_days: exceedance.min(1.0) * FRAMES_IN_30_DAYS,
+        expected_per_30_days: rate.min(1.0) * FRAMES_IN_30_DAYS,
         median_ratio: ratios[ratios.len() / 2],
         largest_ratio: ratios[ratios.len() - 1],
     }
@@ -359,7 +389,7 @@ fn labels(fit: &Fit) -> Vec<LabelSummary> {
         .collect()
 }
 
-fn hottest(lessons: &[Lesson], fit: &Fit) -> Hottest {
+fn hottest(lessons: &[Lesson], fit: &Fit) -> (usize, Hottest) {
     let (index, found) = fit
         .used
         .iter()
@@ -367,10 +397,11 @@ fn hottest(lessons: &[Lesson], fit: &Fit) -> Hottest {
         .max_by(|(_, one), (_, other)| one.max.total_cmp(&other.max))
         .expect("a fit has frames");
     let Place { row, column } = found.hottest;
-    Hottest {
+    let hottest = Hottest {
         celsius: found.max,
         row,
         column,
         frame: named(&lessons[index].recorded),
-    }
+    };
+    (index, hottest)
 }

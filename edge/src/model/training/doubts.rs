@@ -1,6 +1,7 @@
 //! What speaks against trusting a model, in sentences for the person who is about to.
 
 use super::super::report::Report;
+use super::super::threshold::{ENVELOPE_LIMITS, RESIDUAL_LIMITS};
 use super::super::{Assessment, MOST_MODES};
 use super::{Detectable, Fit, Lesson};
 use crate::frame::{PIXELS, Place};
@@ -60,16 +61,8 @@ fn cleanliness(report: &Report, lessons: &[Lesson], fit: &Fit, doubts: &mut Vec<
         ));
     }
     for (threshold, cap, name) in [
-        (
-            report.threshold_residual.raw,
-            super::threshold::RESIDUAL_CAP,
-            "residual",
-        ),
-        (
-            report.threshold_envelope.raw,
-            super::threshold::ENVELOPE_CAP,
-            "envelope",
-        ),
+        (report.threshold_residual.raw, RESIDUAL_LIMITS.1, "residual"),
+        (report.threshold_envelope.raw, ENVELOPE_LIMITS.1, "envelope"),
     ] {
         if threshold > cap {
             doubts.push(format!(
