@@ -29,6 +29,10 @@ const SHEET_SCALE: u8 = 5;
   edge picture recording/ --out pictures/
   edge picture recording/ --sheet --out overview.png
   edge picture recording/ --sheet --out tutorial.png --range 20..40 --colours tutorial")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub struct Options {
     /// Files of frames, and folders of such files (sub-folders are labels).
     #[arg(required = true, value_name = "FILE|FOLDER")]
@@ -99,7 +103,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 fn write_sheet(options: &Options, recording: &Recording) -> anyhow::Result<String> {
-    refuse_existing(&[options.out.clone()], options.force)?;
+    refuse_existing(std::slice::from_ref(&options.out), options.force)?;
     let shown: Vec<Shown> = recording.frames.iter().map(Shown::of).collect();
     let tiles: Vec<Tile<'_>> = recording
         .frames

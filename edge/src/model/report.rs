@@ -1,9 +1,28 @@
-//! Placeholder: the report.
+//! What the training has to say for itself: as text, JSON and a page.
+//!
+//! The report is made so that somebody can decide whether to trust the model: what it was taught, what it will not see,
+//! how often it may cry wolf, and what is doubtful. It promises nothing beyond that; every figure says what it rests on.
+//! The page is one file without a script or anything from elsewhere, for it is mailed, printed and kept.
+
+/// Held-out scores over time.
+mod chart;
+/// Pictures of the page, each with its legend.
+mod figure;
+/// The page.
+mod page;
+/// What the page shows beside the figures of the report.
+mod plots;
+/// For a terminal.
+mod text;
+/// Words that text and page share.
+mod words;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Named, Threshold, metadata::AdoptedFrame};
+
+pub use plots::{DroppedFrame, HeldOutPoint, Mode, Plots};
 
 /// What `train` prints, and with `--json` its exact shape.
 #[derive(Debug, Clone, Serialize)]
@@ -88,4 +107,14 @@ pub struct Hottest {
     pub column: usize,
     #[serde(flatten)]
     pub frame: Named,
+}
+
+/// What a person reads after `edge train`; fewer than 45 lines.
+pub fn text(report: &Report) -> String {
+    text::text(report)
+}
+
+/// One self-contained page.
+pub fn html(report: &Report, plots: &Plots<'_>) -> anyhow::Result<String> {
+    page::html(report, plots)
 }

@@ -96,7 +96,7 @@ impl Image {
         Ok(bytes)
     }
 
-    pub(super) fn set(&mut self, x: usize, y: usize, colour: Rgb) {
+    pub(crate) fn set(&mut self, x: usize, y: usize, colour: Rgb) {
         if x < self.width && y < self.height {
             let at = (y * self.width + x) * 3;
             self.rgb[at..at + 3].copy_from_slice(&colour);

@@ -63,11 +63,11 @@ pub fn terminal(
                 (Shades::Ascii, None) => text.push(letter(upper.max(lower), &palette)),
                 (_, Some(place)) => {
                     let under = colour(if place.row % 2 == 0 { upper } else { lower }, &palette);
-                    cell(&mut text, shades, 'X', contrasting(under).0, under);
+                    text.push_str(&cell(shades, 'X', contrasting(under).0, under));
                 }
                 (_, None) => {
                     let (upper, lower) = (colour(upper, &palette), colour(lower, &palette));
-                    cell(&mut text, shades, '▀', upper, lower);
+                    text.push_str(&cell(shades, '▀', upper, lower));
                 }
             }
         }
@@ -93,7 +93,7 @@ pub fn terminal_legend(pixels: &Pixels, range: Range, colours: Colours, shades: 
             text.push(letter(celsius, &palette));
         } else {
             let colour = palette.colour(celsius);
-            cell(&mut text, shades, ' ', colour, colour);
+            text.push_str(&cell(shades, ' ', colour, colour));
         }
     }
     if shades != Shades::Ascii {
@@ -102,7 +102,7 @@ pub fn terminal_legend(pixels: &Pixels, range: Range, colours: Colours, shades: 
     text + " " + &high
 }
 
-fn cell(text: &mut String, shades: Shades, shape: char, front: Rgb, back: Rgb) {
+fn cell(shades: Shades, shape: char, front: Rgb, back: Rgb) -> String {
     let code = |colour: Rgb| {
         if shades == Shades::Colours256 {
             format!("5;{}", nearest_of_256(colour))
@@ -110,11 +110,7 @@ fn cell(text: &mut String, shades: Shades, shape: char, front: Rgb, back: Rgb) {
             format!("2;{};{};{}", colour[0], colour[1], colour[2])
         }
     };
-    text.push_str(&format!(
-        "\x1b[38;{};48;{}m{shape}",
-        code(front),
-        code(back)
-    ));
+    format!("\x1b[38;{};48;{}m{shape}", code(front), code(back))
 }
 
 fn colour(celsius: f32, palette: &Palette) -> Rgb {
