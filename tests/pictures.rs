@@ -1,6 +1,11 @@
 //! Pictures and the training report, as people get them: PNG bytes decoded again, text measured, the page read.
 
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Command;
+
 use chrono::{DateTime, TimeDelta, Utc};
+use edge::capture::replay::{Recorded, Source};
 use edge::frame::{COLUMNS, Frame, PIXELS, Pixels, Place, ROWS};
 use edge::model::detectable::Detectable;
 use edge::model::metadata::AdoptedFrame;
@@ -182,7 +187,7 @@ fn a_sheet_has_its_frames_in_a_grid() {
     let palette = Palette::new(Colours::Inferno, limits);
     for (index, frame) in frames.iter().enumerate() {
         let left = 14 + (index % 3) * (160 + 12);
-        let top = 14 + 24 + (index / 3) * (120 + 28 + 12);
+        let top = 14 + 24 + (index / 3) * (120 + 4 + 24 + 12);
         let middle = frame[12 * COLUMNS + 10];
         assert_eq!(
             sheet.image.colour(left + 10 * 5 + 2, top + 12 * 5 + 2),
@@ -385,6 +390,85 @@ fn a_page_of_little_is_still_a_page() {
     assert!(page.contains("Simulated frames: for demonstration only"));
     assert!(page.contains("No frame was dropped"));
     assert!(report::text(&example.report).starts_with("Simulated frames"));
+}
+
+#[test]
+fn the_command_draws_what_it_is_given_and_overwrites_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = folder.path().join("recording");
+    for (label, name) in [("cold", "1.csv"), ("cold", "2.csv"), ("hot", "1.csv")] {
+        std::fs::create_dir_all(recording.join(label)).unwrap();
+        record(&recording.join(label).join(name), label);
+    }
+    let one = recording.join("hot/1.csv");
+    let out = folder.path().join("one.png");
+    let draw = |arguments: &[&OsStr]| -> (bool, String) {
+        let output = Command::new(crate::support::edge::program())
+            .arg("picture")
+            .args(arguments)
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    };
+
+    let arguments = [one.as_os_str(), "--out".as_ref(), out.as_os_str()];
+    let (good, said) = draw(&arguments);
+    assert!(good && said.contains("one.png"), "{said}");
+    assert_eq!(decoded(&std::fs::read(&out).unwrap()).1, 384 + 24 + 28);
+    std::fs::write(&out, "mine").unwrap();
+    let (good, said) = draw(&arguments);
+    assert!(!good, "{said}");
+    assert_eq!(std::fs::read(&out).unwrap(), b"mine");
+    let forced = [
+        &arguments[..],
+        &["--force".as_ref(), "--scale".as_ref(), "4".as_ref()],
+    ]
+    .concat();
+    let (good, said) = draw(&forced);
+    assert!(good, "{said}");
+    assert_eq!(decoded(&std::fs::read(&out).unwrap()).1, 96 + 24 + 28);
+
+    let out = folder.path().join("pictures");
+    let (good, said) = draw(&[recording.as_os_str(), "--out".as_ref(), out.as_os_str()]);
+    assert!(good && said.contains("3 frames"), "{said}");
+    let mut names: Vec<_> = std::fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["cold-1.png", "cold-2.png", "hot-1.png"]);
+
+    let out = folder.path().join("sheet.png");
+    let arguments = [recording.as_os_str(), "--out".as_ref(), out.as_os_str()];
+    assert!(!draw(&arguments).0, "several frames are not one picture");
+    assert!(!out.exists());
+    let sheet = [
+        &arguments[..],
+        &["--sheet".as_ref(), "--range".as_ref(), "20..40".as_ref()],
+    ]
+    .concat();
+    assert!(draw(&sheet).0);
+    assert!(decoded(&std::fs::read(&out).unwrap()).0 > 300);
+
+    let wrong = [&arguments[..], &["--range".as_ref(), "40..20".as_ref()]].concat();
+    let (good, said) = draw(&wrong);
+    assert!(!good && said.contains("below the second"), "{said}");
+}
+
+fn record(path: &Path, label: &str) {
+    let mut frame = Frame::new(Box::new(boiler(1)));
+    frame.captured_at = Some(at(0));
+    let recorded = Recorded {
+        frame,
+        label: Some(label.to_owned()),
+        source: Source {
+            path: path.to_owned(),
+            index: None,
+        },
+        adopted: None,
+    };
+    edge::capture::replay::write(path, &recorded).unwrap();
 }
 
 /// A report as training on two weeks of a boiler could have made it.

@@ -19,7 +19,8 @@ use crate::frame::{COLUMNS, Pixels, Place, ROWS};
 /// As many as fit a screen and can still be told apart.
 pub const MOST_ON_A_SHEET: usize = 120;
 const GAP: usize = 12;
-const CAPTION: usize = 28;
+/// Height of a line of a caption.
+const LINE: usize = 12;
 const MOST_COLUMNS: usize = 12;
 
 /// A frame on a sheet.
@@ -47,7 +48,9 @@ pub fn sheet(tiles: &[Tile<'_>], look: &Look, common: bool, heading: &str) -> Sh
     let columns = columns(shown.len());
     let rows = shown.len().div_ceil(columns);
     let (width, height) = (COLUMNS * look.scale.max(1), ROWS * look.scale.max(1));
-    let (across, down) = (width + GAP, height + CAPTION + GAP);
+    // Without a common legend, each says in a third line what its colours span.
+    let lines = if common { 2 } else { 3 };
+    let (across, down) = (width + GAP, height + 4 + lines * LINE + GAP);
     let top = MARGIN + 24;
     let grid = (columns * across - GAP, (rows * down).max(down) - GAP);
     let legend_room = if common { legend::WIDTH + MARGIN } else { 0 };
@@ -121,15 +124,17 @@ fn draw_tile(
         let centre = Point::new(middle(left, place.column), middle(top, place.row));
         ring(image, centre, scale, colour, halo);
     }
-    let mut note = tile.note.clone();
-    if own_range && let Some(seen) = spread(tile.pixels) {
-        let gap = if note.is_empty() { "" } else { " · " };
-        note = format!("{:.0}-{:.0} °C{gap}{note}", seen.low, seen.high);
-    }
-    let lines = [(&tile.name, INK), (&note, QUIET)];
+    let seen = spread(tile.pixels)
+        .filter(|_| own_range)
+        .map(|seen| format!("{:.1} to {:.1} °C", seen.low, seen.high));
+    let lines = [
+        (tile.name.as_str(), INK),
+        (tile.note.as_str(), QUIET),
+        (seen.as_deref().unwrap_or_default(), QUIET),
+    ];
     for (line, (text, ink)) in lines.into_iter().enumerate() {
         let text = fitting(text, &FONT_6X12, width);
-        let at = point(left, top + height + 3 + line * 12);
+        let at = point(left, top + height + 3 + line * LINE);
         image.text(&text, at, &FONT_6X12, Alignment::Left, ink);
     }
 }

@@ -128,7 +128,7 @@ fn time_ticks(first: f64, last: f64) -> Vec<Tick> {
     let (from, to) = (whole_seconds(first), whole_seconds(last));
     let step = STEPS
         .into_iter()
-        .find(|step| (to - from) / step <= 7)
+        .find(|&step| (to - from) / step <= if step < DAY { 4 } else { 7 })
         .unwrap_or(((to - from) / (7 * DAY) + 1) * DAY);
     let format = if step < DAY { "%-d %b %H:%M" } else { "%-d %b" };
     let mut ticks = Vec::new();
@@ -202,7 +202,7 @@ mod tests {
         check(
             "2026-01-10T08:10:00Z",
             "2026-01-10T10:00:00Z",
-            &["10 Jan 08:15", "10 Jan 09:00"],
+            &["10 Jan 09:00", "10 Jan 10:00"],
         );
         check("2026-01-10T08:10:00Z", "2026-01-10T08:10:00Z", &[]);
     }

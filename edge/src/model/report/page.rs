@@ -166,7 +166,12 @@ fn scene(report: &Report, plots: &Plots<'_>) -> anyhow::Result<Vec<Figure>> {
         row: hottest.row,
         column: hottest.column,
     };
-    let captured = hottest.frame.captured_at.map(time).unwrap_or_default();
+    let mut taught = vec![format!(
+        "{:.1} °C at row {}, column {} (from 0)",
+        hottest.celsius, hottest.row, hottest.column
+    )];
+    taught.extend(hottest.frame.captured_at.map(time));
+    taught.push(hottest.frame.file.clone());
     let figure = |pixels: &Pixels, title: &str, note: String, mark| -> anyhow::Result<Figure> {
         let scheme = Scheme {
             colours: Colours::Inferno,
@@ -195,10 +200,7 @@ fn scene(report: &Report, plots: &Plots<'_>) -> anyhow::Result<Vec<Figure>> {
         figure(
             plots.hottest,
             "Hottest frame",
-            format!(
-                "{:.1} °C at row {}, column {}. {captured} {}",
-                hottest.celsius, hottest.row, hottest.column, hottest.frame.file
-            ),
+            taught.join(" · "),
             Some(position(place)),
         )?,
     ])
