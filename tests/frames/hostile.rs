@@ -145,6 +145,11 @@ fn files_of_unbearable_size_and_no_files_are_refused() {
     assert!(bad.reason.contains("larger than 64 MiB"), "{bad}");
     let bad = replay::read_file(folder.path()).expect_err("a folder");
     assert!(bad.reason.contains("no regular file"), "{bad}");
+    let pipe = folder.path().join("pipe.csv");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo runs").success());
+    let bad = replay::read_file(&pipe).expect_err("nobody writes into it");
+    assert!(bad.reason.contains("no regular file"), "{bad}");
     let faults = csv::parse_all(&format!("{}{}", table(",", "\n"), "x\n".repeat(100_000))).faults;
     assert!(faults.len() < 1100, "{}", faults.len());
 }

@@ -135,7 +135,8 @@ pub fn read_bytes(name: &str, bytes: &[u8]) -> Result<Vec<Recorded>, BadFile> {
 ///
 /// It is there whole or not at all, whatever happens meanwhile.
 pub fn write(path: &Path, recorded: &Recorded) -> anyhow::Result<()> {
-    store(path, written_csv(path, recorded).as_bytes())
+    let text = written_csv(recorded);
+    store(&[(path.to_owned(), text.into_bytes())])
 }
 
 /// Stands in for a camera: hands out the frames of a recording one by one, in the order of their capture.
@@ -339,10 +340,10 @@ fn refuse(bad: &[BadFile], good: usize) -> anyhow::Result<()> {
         named.push(format!("and {} more", bad.len() - MOST_NAMED));
     }
     bail!(
-        "{} no frames, {good} frames are good:\n  {}\n--skip-bad leaves the bad ones out",
+        "{} bad, beside {good} good frames:\n  {}\n--skip-bad leaves out what is bad",
         match bad.len() {
-            1 => "1 file or line holds".to_owned(),
-            count => format!("{count} files or lines hold"),
+            1 => "1 file or line is".to_owned(),
+            count => format!("{count} files or lines are"),
         },
         named.join("\n  ")
     )

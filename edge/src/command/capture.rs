@@ -26,6 +26,8 @@ const FEWEST: usize = 30;
 const SHORTEST_HOURS: i64 = 72;
 /// So many files in the way are named, the rest is counted.
 const MOST_NAMED: usize = 20;
+/// So many frames are written and made safe together.
+const BATCH: usize = 250;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,11 +40,12 @@ Examples:
   edge capture --simulate boiler --seed 7 --days 14 --frames 120 --out demo
       a simulated boiler room, to try the other commands with
 
-Frames are read from .csv and .txt (24 lines of 32 numbers in deg C, or one frame of 768 numbers a line) and .npy. When a
-frame was captured is taken from its `# captured_at:` line, its `captured_at` column, or the .json file beside an array;
-never from a file's name.
+Frames are read from .csv and .txt (24 lines of 32 numbers in deg C, or one frame of 768 numbers a line) and .npy. \
+When a frame was captured is taken from its `# captured_at:` line, its `captured_at` column, or the .json file beside \
+an array; never from a file's name.
 
-Capturing from the camera itself comes with the agent's camera driver. Until then one of --from and --simulate is needed.";
+Capturing from the camera itself comes with the agent's camera driver. \
+Until then one of --from and --simulate is needed.";
 
 /// Makes a training set from a recording or a simulated scene
 #[derive(Debug, clap::Args)]
@@ -238,13 +241,17 @@ fn write(
     format: place::Format,
 ) -> anyhow::Result<()> {
     let bar = bar("writing", missing.len());
-    for &index in missing {
-        for (path, bytes) in place::written(&places[index], &frames[index], format)? {
-            if place::there(&path, &bytes)? == place::There::Missing {
-                replay::store(&path, &bytes)?;
+    for batch in missing.chunks(BATCH) {
+        let mut files = Vec::new();
+        for &index in batch {
+            for (path, bytes) in place::written(&places[index], &frames[index], format)? {
+                if place::there(&path, &bytes)? == place::There::Missing {
+                    files.push((path, bytes));
+                }
             }
         }
-        bar.inc(1);
+        replay::store(&files)?;
+        bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
     Ok(())
@@ -378,7 +385,7 @@ fn warnings(frames: usize, span: Option<TimeDelta>) -> Vec<String> {
     let mut warnings = Vec::new();
     if frames < FEWEST {
         warnings.push(format!(
-            "{frames} frames are too few: a model needs at least {FEWEST}, better 120 and more"
+            "these are too few: a model needs at least {FEWEST} frames, better 120 and more"
         ));
     }
     match span {

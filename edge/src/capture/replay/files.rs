@@ -61,10 +61,10 @@ pub(super) fn by_name(a: &Path, b: &Path) -> Ordering {
 
 /// The bytes of a file of bearable size.
 pub(super) fn bytes_of(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let file = File::open(path).context("cannot be opened")?;
-    let metadata = file.metadata()?;
-    // A pipe that is named like a frame would be waited for.
+    let metadata = fs::metadata(path).context("cannot be opened")?;
+    // To open a pipe that is named like a frame is to wait for its writer.
     ensure!(metadata.is_file(), "is no regular file");
+    let file = File::open(path).context("cannot be opened")?;
     let mut bytes = Vec::new();
     file.take(LARGEST_FILE + 1)
         .read_to_end(&mut bytes)

@@ -88,11 +88,11 @@ pub(super) fn written(
 ) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
     Ok(match format {
         Format::Csv => {
-            let text = replay::written_csv(place, recorded);
+            let text = replay::written_csv(recorded);
             vec![(place.to_owned(), text.into_bytes())]
         }
         Format::Npy => {
-            let (array, beside) = replay::written_npy(place, recorded)?;
+            let (array, beside) = replay::written_npy(recorded)?;
             // First what is known of it, so that the array never lies there unexplained.
             let beside = beside.map(|text| (place.with_extension("json"), text.into_bytes()));
             beside

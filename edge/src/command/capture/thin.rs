@@ -5,9 +5,12 @@ use chrono::TimeDelta;
 
 use crate::capture::replay::Recorded;
 
-/// Leaves out what was captured sooner than `period` after the last frame that stays.
+/// Keeps the first frame of each `period`, counted from the first frame of all.
+///
+/// A frame may come a twentieth too soon: no camera's clock is exact, and every other frame would be lost otherwise.
 pub(super) fn every(frames: Vec<Recorded>, period: TimeDelta) -> anyhow::Result<Vec<Recorded>> {
-    let mut next = None;
+    let mut first = None;
+    let mut last = None;
     let mut kept = Vec::new();
     for recorded in frames {
         let time = recorded.frame.captured_at.with_context(|| {
@@ -16,12 +19,17 @@ pub(super) fn every(frames: Vec<Recorded>, period: TimeDelta) -> anyhow::Result<
                 recorded.source
             )
         })?;
-        if next.is_none_or(|next| time >= next) {
-            next = time.checked_add_signed(period);
+        let slot = slot(time - *first.get_or_insert(time), period);
+        if last.replace(slot) != Some(slot) {
             kept.push(recorded);
         }
     }
     Ok(kept)
+}
+
+fn slot(since_first: TimeDelta, period: TimeDelta) -> i64 {
+    let early = period / 20;
+    (since_first + early).num_milliseconds() / period.num_milliseconds()
 }
 
 /// At most `limit` frames, the first and the last among them, evenly by their places.
@@ -64,6 +72,21 @@ pub(super) fn period(text: &str) -> Result<TimeDelta, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_not_exact_loses_no_frame() {
+        let check = |seconds: &[i64], expected: &[i64]| {
+            let slots = seconds
+                .iter()
+                .map(|&at| slot(TimeDelta::seconds(at), TimeDelta::minutes(10)));
+            assert_eq!(slots.collect::<Vec<_>>(), expected);
+        };
+        check(&[0, 601, 1199, 1800, 2390], &[0, 1, 2, 3, 4]);
+        check(
+            &[0, 60, 540, 569, 570, 1169, 1170, 7000],
+            &[0, 0, 0, 0, 1, 1, 2, 11],
+        );
+    }
 
     #[test]
     fn a_limit_spreads_evenly() {
