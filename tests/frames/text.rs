@@ -136,6 +136,11 @@ fn missing_pixels_are_no_numbers() {
     let pixels = one(&text).frame.pixels;
     assert!(pixels[0].is_nan() && pixels[1].is_nan() && pixels[31].is_nan());
     assert_eq!(pixels[2..31], ramp()[2..31]);
+    // A first row with nothing in it is a row still.
+    let empty = ",".repeat(PIXELS - 1);
+    let frames = csv::parse(&format!("{empty}\n{}\n", line(","))).expect("two frames");
+    assert!(frames[0].frame.pixels.iter().all(|pixel| pixel.is_nan()));
+    assert_eq!(frames[1].frame.pixels, ramp());
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use super::super::{COLUMNS, PIXELS};
 use super::remark::Key;
 
+/// More than any layout has; a line of nothing but separators would fill the memory.
+const MOST_CELLS: usize = 2 * PIXELS;
+
 /// How the frames of a file are laid out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Layout {
@@ -30,7 +33,7 @@ pub(super) struct Split<'a> {
 
 /// The strongest separator that a line holds parts it.
 pub(super) fn split(line: &str) -> Split<'_> {
-    let by = |separator: char| line.split(separator).map(bare).collect();
+    let by = |separator: char| line.split(separator).take(MOST_CELLS).map(bare).collect();
     let (cells, decimal_comma) = if line.contains(';') {
         (by(';'), true)
     } else if line.trim().contains('\t') && !are_blanks(line) {
@@ -38,7 +41,8 @@ pub(super) fn split(line: &str) -> Split<'_> {
     } else if line.contains(',') {
         (by(','), false)
     } else {
-        (line.split_whitespace().map(bare).collect(), false)
+        let cells = line.split_whitespace().take(MOST_CELLS).map(bare);
+        (cells.collect(), false)
     };
     Split {
         cells,
@@ -62,10 +66,10 @@ pub(super) fn layout(first: &Split) -> Result<(Layout, bool), String> {
         return Ok((Layout::Columns(first.columns()?), true));
     }
     let (used, all) = (first.used(), first.cells.len());
-    if used <= COLUMNS && all >= COLUMNS {
-        Ok((Layout::Rows, false))
-    } else if used <= PIXELS && all >= PIXELS {
+    if used <= PIXELS && all >= PIXELS {
         Ok((Layout::Columns(vec![Column::Pixel; PIXELS]), false))
+    } else if used <= COLUMNS && all >= COLUMNS {
+        Ok((Layout::Rows, false))
     } else {
         let named = match used {
             ..PIXELS => "",
