@@ -111,13 +111,16 @@ fn write_sheet(options: &Options, recording: &Recording) -> anyhow::Result<Strin
         .zip(&shown)
         .map(|(recorded, shown)| tile(recorded, shown, !options.no_mark))
         .collect();
-    let names: Vec<_> = options
+    let first = options
         .frames
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
+        .first()
+        .map(|path| path.display().to_string());
+    let mut heading = first.unwrap_or_default();
+    if options.frames.len() > 1 {
+        heading = format!("{heading} and {} more", options.frames.len() - 1);
+    }
     let look = look(options, SHEET_SCALE);
-    let sheet = picture::sheet(&tiles, &look, !options.own_range, &names.join(", "));
+    let sheet = picture::sheet(&tiles, &look, !options.own_range, &heading);
     write(&options.out, &sheet.image.png()?, options.force)?;
     let all = tiles.len();
     let choice = if sheet.shown.len() < all {

@@ -151,11 +151,12 @@ fn even_choice(of: usize, most: usize) -> Vec<usize> {
 
 /// So many that the sheet is a little wider than high, give or take one if that leaves fewer gaps in the last row.
 fn columns(tiles: usize) -> usize {
-    let ideal = count((real(tiles) * 1.3).sqrt().ceil()).clamp(1, MOST_COLUMNS);
-    let around = [ideal, ideal - 1, ideal + 1];
-    around
+    let most = MOST_COLUMNS.min(tiles).max(1);
+    let ideal = count((real(tiles) * 1.3).sqrt().ceil()).clamp(1, most);
+    let fewer = ideal.saturating_sub(1).max(3);
+    [ideal, fewer, ideal + 1]
         .into_iter()
-        .filter(|columns| (1..=MOST_COLUMNS).contains(columns))
+        .filter(|&columns| columns <= most)
         .min_by_key(|&columns| tiles.div_ceil(columns) * columns - tiles)
         .unwrap_or(ideal)
 }
@@ -178,6 +179,8 @@ mod tests {
         let check = |tiles, expected| assert_eq!(columns(tiles), expected, "{tiles}");
         check(0, 1);
         check(1, 1);
+        check(2, 2);
+        check(3, 3);
         check(5, 3);
         check(6, 3);
         check(30, 6);

@@ -106,8 +106,7 @@ mod tests {
 
     #[test]
     fn one_to_one_is_the_same() {
-        let pixels: Pixels =
-            std::array::from_fn(|index| f32::from(u16::try_from(index % 37).unwrap()));
+        let pixels: Pixels = std::array::from_fn(|index| narrow(real(index % 37)));
         assert_eq!(upscale(&pixels, COLUMNS, ROWS), pixels);
     }
 

@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn times_are_round() {
         let check = |from: &str, to: &str, expected: &[&str]| {
-            let at = |text: &str| seconds(text.parse().unwrap());
+            let at = |text: &str| seconds(text.parse().expect("a time"));
             let ticks = time_ticks(at(from), at(to));
             let texts: Vec<_> = ticks.iter().map(|tick| tick.text.as_str()).collect();
             assert_eq!(texts, expected);

@@ -138,7 +138,9 @@ fn facts(report: &Report) -> Vec<Fact> {
             of: "frames learned",
         },
         Fact {
-            value: if expected < 0.05 {
+            value: if !expected.is_finite() {
+                "unknown".to_owned()
+            } else if expected < 0.05 {
                 "< 0.1".to_owned()
             } else {
                 format!("{expected:.1}")

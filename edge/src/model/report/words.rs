@@ -70,6 +70,9 @@ pub(super) fn clamp_words(threshold: &Threshold) -> String {
 /// A sentence; the condition in it is part of the figure.
 pub(super) fn expected_words(held_out: &HeldOutSummary) -> String {
     let expected = held_out.expected_per_30_days;
+    if !expected.is_finite() {
+        return "not known: there are too few frames to say".to_owned();
+    }
     let figure = if expected < 0.05 {
         "fewer than 0.1".to_owned()
     } else {
