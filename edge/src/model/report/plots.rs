@@ -130,3 +130,79 @@ fn modes(model: &Model, frames: &[&Pixels]) -> Vec<Mode> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fit::HeldOut;
+    use crate::model::{Labels, SCALES, Threshold};
+
+    /// One mode: the first pixel alone.
+    fn model() -> Model {
+        let mut basis = vec![0.0; PIXELS * 2];
+        basis[1] = 1.0;
+        let threshold = Threshold {
+            raw: 10.0,
+            clamped: 10.0,
+        };
+        Model {
+            k: 1,
+            mean: vec![20.0; PIXELS],
+            basis,
+            sigma: Vec::new(),
+            variance: std::array::from_fn::<_, SCALES, _>(|_| Vec::new()),
+            hottest: Vec::new(),
+            hottest_rise: Vec::new(),
+            residual_threshold: threshold,
+            envelope_threshold: threshold,
+            labels: Labels {
+                names: Vec::new(),
+                weights: Vec::new(),
+                bias: Vec::new(),
+            },
+        }
+    }
+
+    #[test]
+    fn a_fit_becomes_plots() {
+        let (mut hotter, mut colder, odd) = ([20.0; PIXELS], [20.0; PIXELS], [90.0; PIXELS]);
+        (hotter[0], colder[0]) = (23.0, 17.0);
+        // A change that no mode knows: it takes a share, and adds nothing to the swing.
+        (hotter[9], colder[9]) = (23.0, 17.0);
+        let examples = [&hotter, &odd, &colder].map(|pixels| Example {
+            pixels,
+            label: None,
+            adopted: false,
+        });
+        let scores = HeldOut {
+            residual: 5.0,
+            envelope: -2.0,
+        };
+        let fit = Fit {
+            model: model(),
+            used: vec![0, 2],
+            dropped: vec![(1, 40.0)],
+            held_out: vec![scores; 2],
+            labels: Vec::new(),
+            label_accuracy: None,
+        };
+        let plots = Plots::new(&fit, &examples, &[None; 3], &[], &hotter);
+        assert_eq!(plots.modes.len(), 1);
+        assert!((plots.modes[0].swing[0] - 3.0).abs() < 1e-6);
+        assert!(plots.modes[0].swing[9].abs() < 1e-6);
+        assert!(
+            plots.modes[0]
+                .share
+                .is_some_and(|share| (share - 0.5).abs() < 1e-9)
+        );
+        let points: Vec<_> = plots.held_out.iter().map(|point| point.number).collect();
+        assert_eq!(points, [0, 2]);
+        assert!((plots.held_out[1].residual - 0.5).abs() < 1e-9);
+        assert!((plots.held_out[1].envelope + 0.2).abs() < 1e-9);
+        assert_eq!(
+            (plots.dropped[0].number, plots.dropped[0].pixels),
+            (1, &odd)
+        );
+        assert!((plots.dropped[0].ratio - 4.0).abs() < 1e-9);
+    }
+}
