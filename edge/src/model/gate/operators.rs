@@ -254,12 +254,12 @@ impl<'a> Value<'a> {
 }
 
 impl<'a> Outcome<'a> {
-    fn one(output: Value<'a>, work: u64) -> Result<Self> {
-        Ok(Self {
+    fn one(output: Value<'a>, work: u64) -> Self {
+        Self {
             outputs: vec![output],
             work,
             workspace: 0,
-        })
+        }
     }
 }
 

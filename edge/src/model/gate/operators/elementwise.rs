@@ -14,10 +14,10 @@ pub fn unary<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
         call.number(name, 0.0)?;
     }
     let input = call.float(0)?;
-    Outcome::one(
+    Ok(Outcome::one(
         Value::float(input.dims.clone()),
         FUNCTION_WORK * input.elements(),
-    )
+    ))
 }
 
 pub fn broadcast<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
@@ -28,7 +28,7 @@ pub fn broadcast<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
     let output = Value::float(dims);
     let inputs = call.inputs.len() as u64;
     let work = elements_within_reason(&output)? * inputs;
-    Outcome::one(output, work)
+    Ok(Outcome::one(output, work))
 }
 
 pub fn p_relu<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
@@ -38,28 +38,31 @@ pub fn p_relu<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
         "its slope {} does not fit",
         shown(&slope.dims)
     );
-    Outcome::one(Value::float(input.dims.clone()), input.elements())
+    Ok(Outcome::one(
+        Value::float(input.dims.clone()),
+        input.elements(),
+    ))
 }
 
 pub fn softmax<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
     let input = call.float(0)?;
     axis(call.int("axis", -1)?, input.dims.len())?;
-    Outcome::one(
+    Ok(Outcome::one(
         Value::float(input.dims.clone()),
         FUNCTION_WORK * input.elements(),
-    )
+    ))
 }
 
 pub fn clip<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
     let input = call.float(0)?;
-    let limit = |index| match call.optional(index) {
-        None => Ok(None),
-        Some(_) => {
-            let value = call.float(index)?;
-            match value.floats() {
-                Some(&[limit]) if value.dims.is_empty() => Ok(Some(limit)),
-                _ => bail!("its limits must be single constant numbers: fold the constants"),
-            }
+    let limit = |index| {
+        if call.optional(index).is_none() {
+            return Ok(None);
+        }
+        let value = call.float(index)?;
+        match value.floats() {
+            Some(&[limit]) if value.dims.is_empty() => Ok(Some(limit)),
+            _ => bail!("its limits must be single constant numbers: fold the constants"),
         }
     };
     if let (Some(low), Some(high)) = (limit(1)?, limit(2)?) {
@@ -68,7 +71,10 @@ pub fn clip<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
             "its lower limit {low} is above its upper limit {high}"
         );
     }
-    Outcome::one(Value::float(input.dims.clone()), input.elements())
+    Ok(Outcome::one(
+        Value::float(input.dims.clone()),
+        input.elements(),
+    ))
 }
 
 pub fn batch_normalization<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
@@ -95,7 +101,10 @@ pub fn batch_normalization<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
         variance.iter().all(|&variance| variance + epsilon > 0.0),
         "its variance is not positive: train or export the model again"
     );
-    Outcome::one(Value::float(input.dims.clone()), 2 * input.elements())
+    Ok(Outcome::one(
+        Value::float(input.dims.clone()),
+        2 * input.elements(),
+    ))
 }
 
 pub fn dropout<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
@@ -111,7 +120,10 @@ pub fn dropout<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
             "it is in training mode: export the model for inference"
         );
     }
-    Outcome::one(Value::float(input.dims.clone()), input.elements())
+    Ok(Outcome::one(
+        Value::float(input.dims.clone()),
+        input.elements(),
+    ))
 }
 
 pub fn cast<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
@@ -122,18 +134,21 @@ pub fn cast<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
         to == Element::Float,
         "it casts to {to}: only casts to float32 are supported"
     );
-    Outcome::one(Value::float(input.dims.clone()), input.elements())
+    Ok(Outcome::one(
+        Value::float(input.dims.clone()),
+        input.elements(),
+    ))
 }
 
 /// Exporters write it where one constant is used twice.
 pub fn identity<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
     let input = call.input(0)?;
-    Outcome::one(input.clone(), input.elements())
+    Ok(Outcome::one(input.clone(), input.elements()))
 }
 
 pub fn constant<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
     match call.attribute("value") {
-        Some(Attribute::Tensor(tensor)) => Outcome::one(Value::of(tensor), 0),
+        Some(Attribute::Tensor(tensor)) => Ok(Outcome::one(Value::of(tensor), 0)),
         _ => bail!("it has no tensor as its value"),
     }
 }

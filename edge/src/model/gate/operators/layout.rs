@@ -55,7 +55,7 @@ pub fn reshape<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
         fits,
         "its target {target:?} does not fit {elements} elements"
     );
-    Outcome::one(Value::of_type(input.element, dims), elements)
+    Ok(Outcome::one(Value::of_type(input.element, dims), elements))
 }
 
 pub fn flatten<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
@@ -69,7 +69,10 @@ pub fn flatten<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
     };
     let (outer, inner) = input.dims.split_at(split);
     let dims = vec![outer.iter().product(), inner.iter().product()];
-    Outcome::one(Value::of_type(input.element, dims), input.elements())
+    Ok(Outcome::one(
+        Value::of_type(input.element, dims),
+        input.elements(),
+    ))
 }
 
 pub fn transpose<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
@@ -92,7 +95,10 @@ pub fn transpose<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
         }
     };
     let dims = order.into_iter().map(|place| input.dims[place]).collect();
-    Outcome::one(Value::of_type(input.element, dims), input.elements())
+    Ok(Outcome::one(
+        Value::of_type(input.element, dims),
+        input.elements(),
+    ))
 }
 
 pub fn squeeze<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
@@ -102,7 +108,10 @@ pub fn squeeze<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
     for &axis in axes.iter().rev() {
         ensure!(dims.remove(axis) == 1, "its axis {axis} is not of size 1");
     }
-    Outcome::one(Value::of_type(input.element, dims), input.elements())
+    Ok(Outcome::one(
+        Value::of_type(input.element, dims),
+        input.elements(),
+    ))
 }
 
 pub fn unsqueeze<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
@@ -114,7 +123,10 @@ pub fn unsqueeze<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
     for axis in axes(&places, rank)? {
         dims.insert(axis, 1);
     }
-    Outcome::one(Value::of_type(input.element, dims), input.elements())
+    Ok(Outcome::one(
+        Value::of_type(input.element, dims),
+        input.elements(),
+    ))
 }
 
 pub fn concat<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
@@ -137,7 +149,7 @@ pub fn concat<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
     }
     let output = Value::of_type(first.element, dims);
     let work = output.elements();
-    Outcome::one(output, work)
+    Ok(Outcome::one(output, work))
 }
 
 pub fn split<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
@@ -217,5 +229,5 @@ pub fn pad<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
         *length += before + after;
         elements = elements.saturating_mul(*length);
     }
-    Outcome::one(Value::float(dims), elements)
+    Ok(Outcome::one(Value::float(dims), elements))
 }

@@ -34,7 +34,7 @@ pub fn gemm<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
         );
     }
     let output = Value::float(vec![rows, columns]);
-    Outcome::one(output, product(&[rows, inner, columns]))
+    Ok(Outcome::one(output, product(&[rows, inner, columns])))
 }
 
 pub fn mat_mul<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
@@ -50,7 +50,7 @@ pub fn mat_mul<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
     let mut dims = broadcast_dims(left, right)?;
     let work = product(&[product(&dims), *rows, *inner, *columns]);
     dims.extend([*rows, *columns]);
-    Outcome::one(Value::float(dims), work)
+    Ok(Outcome::one(Value::float(dims), work))
 }
 
 /// Sizes may be so large that only "too much" is left to say.

@@ -40,7 +40,7 @@ pub fn reduce<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
             dims.remove(place);
         }
     }
-    Outcome::one(Value::float(dims), input.elements())
+    Ok(Outcome::one(Value::float(dims), input.elements()))
 }
 
 pub fn arg_max<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
@@ -53,7 +53,10 @@ pub fn arg_max<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
     } else {
         dims.remove(axis);
     }
-    Outcome::one(Value::of_type(Element::Int64, dims), input.elements())
+    Ok(Outcome::one(
+        Value::of_type(Element::Int64, dims),
+        input.elements(),
+    ))
 }
 
 pub fn top_k<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
@@ -100,7 +103,7 @@ pub fn gather<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
     let elements = dims
         .iter()
         .fold(1, |product: u64, &size| product.saturating_mul(size));
-    Outcome::one(Value::of_type(input.element, dims), elements)
+    Ok(Outcome::one(Value::of_type(input.element, dims), elements))
 }
 
 /// Whether the places lie within is for the runtime to see: they come from the frame.
@@ -117,7 +120,10 @@ pub fn gather_elements<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
             .all(|place| place == axis || places.dims[place] <= input.dims[place]);
     ensure!(fits, "its places {} do not fit", shown(&places.dims));
     let dims = places.dims.clone();
-    Outcome::one(Value::of_type(input.element, dims), places.elements())
+    Ok(Outcome::one(
+        Value::of_type(input.element, dims),
+        places.elements(),
+    ))
 }
 
 pub fn slice<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
@@ -165,5 +171,5 @@ pub fn slice<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
     }
     let output = Value::of_type(input.element, dims);
     let work = output.elements();
-    Outcome::one(output, work)
+    Ok(Outcome::one(output, work))
 }

@@ -67,13 +67,16 @@ pub fn pool<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
     let output = Value::float(vec![1, image.channels, rows, columns]);
     let kernel = window.kernel[0] * window.kernel[1];
     let places = image.channels.saturating_mul(rows).saturating_mul(columns);
-    Outcome::one(output, places.saturating_mul(kernel))
+    Ok(Outcome::one(output, places.saturating_mul(kernel)))
 }
 
 pub fn global_pool<'a>(call: &Call<'a>) -> Result<Outcome<'a>> {
     let image = image(call)?;
     let work = call.float(0)?.elements();
-    Outcome::one(Value::float(vec![1, image.channels, 1, 1]), work)
+    Ok(Outcome::one(
+        Value::float(vec![1, image.channels, 1, 1]),
+        work,
+    ))
 }
 
 struct Image {
@@ -149,31 +152,28 @@ impl Window {
 
     /// In how many places it stands.
     fn slide(&self, image: &Image) -> Result<[u64; 2]> {
-        let mut places = [0; 2];
-        for side in 0..2 {
-            let (length, stride) = (image.sides[side], self.strides[side]);
-            if self.padding == Padding::Same {
-                places[side] = length.div_ceil(stride);
-                continue;
-            }
-            let padded = length + self.pads[side] + self.pads[side + 2];
-            let Some(room) = padded.checked_sub(self.extent(side)) else {
-                bail!(
-                    "its kernel of {} pixels is larger than the {padded} pixels of its padded input",
-                    self.extent(side)
-                );
-            };
-            places[side] = 1 + if self.ceil {
-                room.div_ceil(stride)
-            } else {
-                room / stride
-            };
-            // A last window must not begin in the padding behind the picture.
-            if self.ceil && (places[side] - 1) * stride >= length + self.pads[side] {
-                places[side] -= 1;
-            }
+        Ok([self.places(image, 0)?, self.places(image, 1)?])
+    }
+
+    fn places(&self, image: &Image, side: usize) -> Result<u64> {
+        let (length, stride) = (image.sides[side], self.strides[side]);
+        if self.padding == Padding::Same {
+            return Ok(length.div_ceil(stride));
         }
-        Ok(places)
+        let padded = length + self.pads[side] + self.pads[side + 2];
+        let Some(room) = padded.checked_sub(self.extent(side)) else {
+            bail!(
+                "its kernel of {} pixels is larger than the {padded} pixels of its padded input",
+                self.extent(side)
+            );
+        };
+        if !self.ceil {
+            return Ok(1 + room / stride);
+        }
+        let places = 1 + room.div_ceil(stride);
+        // A last window must not begin in the padding behind the picture.
+        let beyond = (places - 1) * stride >= length + self.pads[side];
+        Ok(places - u64::from(beyond))
     }
 }
 
