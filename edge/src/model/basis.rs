@@ -157,6 +157,7 @@ impl Basis {
     }
 
     /// The same with fewer modes.
+    #[must_use]
     pub fn truncated(&self, k: usize) -> Self {
         Self {
             mean: self.mean.clone(),
@@ -255,7 +256,7 @@ mod tests {
     fn modes_are_orthogonal_and_explain_the_frames() {
         let frames = frames(30);
         let all: Vec<usize> = (0..30).collect();
-        let basis = Basis::of(&frames, &Products::of(&frames), &all, 3).unwrap();
+        let basis = Basis::of(&frames, &Products::of(&frames), &all, 3).expect("converges");
         let modes: Vec<&[f64]> = basis.modes.chunks_exact(PIXELS).collect();
         for (i, left) in modes.iter().enumerate().take(3) {
             for (j, right) in modes.iter().enumerate().take(3) {
@@ -289,8 +290,8 @@ mod tests {
                 .collect(),
         };
         let all: Vec<usize> = (0..alone.len()).collect();
-        let one = Basis::of(&frames, &Products::of(&frames), &part, 2).unwrap();
-        let other = Basis::of(&alone, &Products::of(&alone), &all, 2).unwrap();
+        let one = Basis::of(&frames, &Products::of(&frames), &part, 2).expect("converges");
+        let other = Basis::of(&alone, &Products::of(&alone), &all, 2).expect("converges");
         for (one, other) in one.modes.iter().zip(&other.modes) {
             assert!((one - other).abs() < 1e-9);
         }

@@ -194,10 +194,10 @@ impl Response {
         for scale in 0..SCALES {
             largest = largest.max(score(scale, place.index()));
         }
-        for scale in 0..SCALES {
-            for pixel in 0..PIXELS {
+        for (scale, smoothed) in smoothed.iter().enumerate() {
+            for (pixel, value) in smoothed.iter().enumerate() {
                 // A score cannot be larger than this: most places need no closer look.
-                let direct = smoothed[scale][pixel] * self.sharpness[scale][pixel];
+                let direct = value * self.sharpness[scale][pixel];
                 if direct.abs() + self.modes[scale][pixel].1 * length > largest {
                     largest = largest.max(score(scale, pixel));
                 }
@@ -228,7 +228,9 @@ mod tests {
 
     #[test]
     fn a_spot_is_as_bright_as_its_area_and_blurred() {
-        for (radius, area) in [(1, 3.1416), (2, 12.566), (3, 28.274)] {
+        for (radius, area) in [(1, 1.0), (2, 4.0), (3, 9.0)]
+            .map(|(radius, square)| (radius, square * std::f32::consts::PI))
+        {
             let spot = spot(
                 radius,
                 Place {

@@ -198,7 +198,7 @@ fn label(
         let heat: Vec<f64> = frames.iter().map(smooth::heat).collect();
         let of_frames = labels::by_heat(&heat);
         let samples = samples(coefficients, of_frames.iter().copied().map(Some));
-        let regression = Regression::fit(&samples, k, labels::BY_HEAT.len());
+        let regression = Regression::fit(&samples, k, labels::BY_HEAT.len(), labels::STEPS);
         return Labelled {
             labels: regression.into_labels(labels::BY_HEAT.map(str::to_owned).to_vec()),
             of_frames,
@@ -206,7 +206,7 @@ fn label(
         };
     };
     let all = samples(coefficients, given.iter().copied());
-    let regression = Regression::fit(&all, k, names.len());
+    let regression = Regression::fit(&all, k, names.len(), labels::STEPS);
     let of_frames = given
         .iter()
         .zip(coefficients)
@@ -234,7 +234,12 @@ fn label_accuracy(
             .iter()
             .zip(&folds)
             .map(|(label, &of)| label.filter(|_| of != fold));
-        let regression = Regression::fit(&samples(coefficients, others), k, classes);
+        let regression = Regression::fit(
+            &samples(coefficients, others),
+            k,
+            classes,
+            labels::STEPS_HELD_OUT,
+        );
         for (frame, label) in given.iter().enumerate() {
             if let Some(label) = label.filter(|_| folds[frame] == fold) {
                 judged += 1;

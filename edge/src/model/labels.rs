@@ -15,7 +15,10 @@ use super::{
 /// What frames are called by their heat.
 pub const BY_HEAT: [&str; 3] = ["cold", "warm", "hot"];
 
-const STEPS: u32 = 800;
+/// Steps of the regression that is kept, and of those that only judge it.
+pub const STEPS: u32 = 800;
+pub const STEPS_HELD_OUT: u32 = 200;
+
 const PENALTY: f64 = 2e-3;
 
 /// Weights on the coefficients of the modes (without the constant one), and a bias for each label.
@@ -32,7 +35,7 @@ pub type Sample<'a> = (&'a [f64], usize);
 
 impl Regression {
     /// Without samples, every label is as likely as the others. A label without samples becomes unlikely.
-    pub fn fit(samples: &[Sample<'_>], k: usize, classes: usize) -> Self {
+    pub fn fit(samples: &[Sample<'_>], k: usize, classes: usize, steps: u32) -> Self {
         if samples.is_empty() {
             return Self {
                 classes,
@@ -52,7 +55,7 @@ impl Regression {
                 row
             })
             .collect();
-        let fitted = descend(samples, &features, classes);
+        let fitted = descend(samples, &features, classes, steps);
         let mut weights = fitted[..k * classes].to_vec();
         let mut bias = fitted[k * classes..].to_vec();
         for mode in 0..k {
@@ -171,7 +174,7 @@ fn standard(samples: &[Sample<'_>], k: usize) -> (Vec<f64>, Vec<f64>) {
 }
 
 /// Nesterov's accelerated descent with a step that cannot overshoot.
-fn descend(samples: &[Sample<'_>], features: &[Vec<f64>], classes: usize) -> Vec<f64> {
+fn descend(samples: &[Sample<'_>], features: &[Vec<f64>], classes: usize, steps: u32) -> Vec<f64> {
     let width = features[0].len();
     let count = real(samples.len());
     let steepest = 0.25 * largest_eigenvalue(features) + 0.01;
@@ -179,7 +182,7 @@ fn descend(samples: &[Sample<'_>], features: &[Vec<f64>], classes: usize) -> Vec
     let mut ahead = current.clone();
     let mut slope = current.clone();
     let mut shares = vec![0.0; classes];
-    for step in 0..STEPS {
+    for step in 0..steps {
         slope.fill(0.0);
         for ((_, label), row) in samples.iter().zip(features) {
             shares.fill(0.0);
@@ -240,7 +243,7 @@ mod tests {
             .enumerate()
             .map(|(index, c)| (c.as_slice(), index % 3))
             .collect();
-        let regression = Regression::fit(&samples, 2, 4);
+        let regression = Regression::fit(&samples, 2, 4, STEPS);
         assert!(
             samples
                 .iter()
@@ -257,7 +260,7 @@ mod tests {
 
     #[test]
     fn no_samples_prefer_nothing() {
-        let regression = Regression::fit(&[], 3, 2);
+        let regression = Regression::fit(&[], 3, 2, STEPS);
         let mut scores = regression.scores(&[1.0, 2.0, 3.0]);
         softmax(&mut scores);
         assert_eq!(scores, [0.5, 0.5]);

@@ -6,15 +6,30 @@
 const LN_2_HIGH: f64 = 0.693_147_180_369_123_8;
 const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 
+/// Terms of the exponential series: enough for half of ln 2.
+const TERMS: usize = 15;
+const INVERSE_FACTORIALS: [f64; TERMS] = {
+    let mut terms = [1.0; TERMS];
+    let (mut index, mut factorial) = (1, 1.0);
+    while index < TERMS {
+        factorial *= real(index);
+        terms[index] = 1.0 / factorial;
+        index += 1;
+    }
+    terms
+};
+
 /// e to the x, to within a few units in the last place; beyond what f64 can hold it stays at e to the ±700.
 pub fn exp(x: f64) -> f64 {
     let x = x.clamp(-700.0, 700.0);
     let halvings = (x * std::f64::consts::LOG2_E).round();
     // In two parts, so that nothing is lost when the larger one is taken away.
     let rest = (x - halvings * LN_2_HIGH) - halvings * LN_2_LOW;
-    let mut sum = 1.0;
-    for power in (1..=14_u32).rev() {
-        sum = 1.0 + sum * rest / f64::from(power);
+    let mut sum = 0.0;
+    let mut power = TERMS;
+    while power > 0 {
+        power -= 1;
+        sum = sum * rest + INVERSE_FACTORIALS[power];
     }
     #[expect(
         clippy::cast_possible_truncation,
@@ -51,7 +66,7 @@ pub fn ln(x: f64) -> f64 {
     clippy::cast_precision_loss,
     reason = "counts of frames and pixels are far below 2^53"
 )]
-pub fn real(count: usize) -> f64 {
+pub const fn real(count: usize) -> f64 {
     count as f64
 }
 
