@@ -120,6 +120,22 @@ fn a_small_source_behind_the_lens_is_not_mended() {
 }
 
 #[test]
+fn a_small_source_between_two_pixels_is_not_mended() {
+    // As above, but centred on the line between two columns.
+    let shares = [(0, 0.139), (1, 1.0), (2, 1.0), (3, 0.139)];
+    for contrast in [12.0, 60.0, -15.0] {
+        let mut changes = Vec::new();
+        for (row, fall) in [(0, 0.377), (1, 1.0), (2, 0.377)] {
+            for (column, share) in shares {
+                let index = place(11 + row, 15 + column);
+                changes.push((index, scene()[index] + fall * share * contrast));
+            }
+        }
+        check(&changes, &[], &[]);
+    }
+}
+
+#[test]
 fn two_broken_neighbours_are_found_unless_they_vouch_for_each_other() {
     let pair = [place(12, 16), place(12, 17)];
     // What cannot be true is found in any company.

@@ -1,8 +1,9 @@
 //! Finds broken pixels and replaces them from their neighbours.
 //!
 //! A source behind the lens always leaks into the pixels beside it, however small it is. A pixel that stands alone by
-//! more than 6 deg C is therefore broken, and no reason to call anybody. Two broken neighbours vouch for each other,
-//! which is why the camera's own list of bad pixels is asked too.
+//! more than 6 deg C is therefore broken, and no reason to call anybody. A source between two pixels shows in both, and
+//! leaks from both. Three broken neighbours vouch for each other, and a corner for itself because the edge is repeated
+//! outwards, which is why the camera's own list of bad pixels is asked too.
 
 use super::{COLUMNS, PIXELS, Pixels, ROWS, Repaired};
 
@@ -12,6 +13,10 @@ const MEASURABLE: std::ops::RangeInclusive<f32> = -40.0..=300.0;
 const LONELY: f32 = 6.0;
 /// At least this share of a real source's contrast reaches a second neighbour.
 const LEAK: f32 = 0.12;
+/// A neighbour with this share of the contrast is the other half of a source between two pixels,
+const HALF: f32 = 0.5;
+/// if around them this share of the contrast is spread, which two broken pixels do not do.
+const SPREAD: f32 = 0.2;
 
 pub(super) fn repair(pixels: &Pixels, known_bad: &[usize]) -> Repaired {
     let mut mended = Box::new(*pixels);
@@ -40,13 +45,15 @@ fn is_broken(pixel: f32, neighbours: &[f32; 8], median: f32) -> bool {
         return true;
     }
     let contrast = pixel - median;
-    // The neighbour that is second in the same direction: one alone may be broken as well.
-    let second = if contrast > 0.0 {
-        neighbours[6] - median
+    // The neighbours that are first and second in the same direction: one alone may be broken as well.
+    let (first, second) = if contrast > 0.0 {
+        (neighbours[7] - median, neighbours[6] - median)
     } else {
-        median - neighbours[1]
+        (median - neighbours[0], median - neighbours[1])
     };
-    contrast.abs() > LONELY && second < LEAK * contrast.abs()
+    let contrast = contrast.abs();
+    let is_half = first > HALF * contrast && neighbours[6] - neighbours[1] > SPREAD * contrast;
+    contrast > LONELY && second < LEAK * contrast && !is_half
 }
 
 /// The eight around a pixel, ascending, the edge repeated outwards. What is not a number sorts last.
