@@ -18,3 +18,10 @@ mod destinations;
 mod embedded;
 mod retry;
 mod transform;
+
+mod fit;
+mod frames;
+mod gate;
+mod pictures;
+mod scene;
+mod train;

@@ -6,6 +6,8 @@ pub mod app;
 pub mod chaos;
 /// A database for each test.
 pub mod database;
+/// The agent's program.
+pub mod edge;
 /// Events as Notehub posts them.
 pub mod event;
 /// The program as a process.
