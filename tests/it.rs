@@ -21,7 +21,5 @@ mod transform;
 
 mod fit;
 mod frames;
-mod gate;
 mod pictures;
-mod scene;
 mod train;
