@@ -286,16 +286,16 @@ impl<'a> Call<'a> {
     /// Numbers that decide a shape.
     fn constant(&self, index: usize, what: &str) -> Result<Vec<i64>> {
         let value = self.input(index)?;
-        ensure!(
-            value.dims.len() <= 1,
-            "{what} is {} and not a row of numbers",
-            super::shapes::shown(&value.dims)
-        );
         let tensor = value.constant.with_context(|| {
             format!(
                 "{what} is calculated at run time: export with fixed sizes and constant folding"
             )
         })?;
+        ensure!(
+            value.dims.len() <= 1,
+            "{what} is {} and not a row of numbers",
+            super::shapes::shown(&value.dims)
+        );
         match &tensor.data {
             Data::Int64(values) => Ok(values.clone()),
             Data::Int32(values) => Ok(values.iter().map(|&value| i64::from(value)).collect()),
