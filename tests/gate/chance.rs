@@ -41,7 +41,7 @@ fn every_bit_of_a_small_model_may_flip() {
 fn every_byte_of_a_picture_model_may_be_another() {
     let good = bytes(&picture(true));
     for place in 0..good.len() {
-        for value in [0, 0x7f, 0x80, 0xff] {
+        for value in [0, 0xff] {
             let mut bytes = good.clone();
             bytes[place] = value;
             sound(&bytes);

@@ -171,7 +171,7 @@ fn shapes_follow_the_operators() {
         .node("Pow", &["f", "f"], &["p"], &[])
         .node("Cast", &["p"], &["c"], &[("to", Attribute::Int(1))])
         .node("Max", &["c", "some", "f"], &["m"], &[])
-        .node("Identity", &["f"], &["y"], &[]);
+        .node("Dropout", &["f"], &["y"], &[]);
     let refused = gate::check(&bytes(&graph)).unwrap_err();
     // 3 of 8 rows, 2 columns twice: 12 numbers, which [2,6] does not fit.
     assert!(

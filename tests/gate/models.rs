@@ -160,10 +160,9 @@ pub fn picture(channels_last: bool) -> Graph {
         .node("AveragePool", &["l3"], &["a3"], &pool)
         .node("ReduceMean", &["a3"], &["r3"], &[("axes", ints(&[2, 3]))])
         .node("Reshape", &["r3", "flat"], &["f3"], &[])
-        .node("Dropout", &["f3"], &["d3"], &[])
         .node(
             "Gemm",
-            &["d3", "wd", "bd"],
+            &["f3", "wd", "bd"],
             &["g3"],
             &[("transB", Attribute::Int(1))],
         )

@@ -15,6 +15,9 @@ mod products;
 mod selection;
 mod windows;
 
+#[cfg(test)]
+mod agreement;
+
 /// Attributes that count pixels or elements are not larger.
 const LARGEST_SIZE: i64 = 1 << 16;
 

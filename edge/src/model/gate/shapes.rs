@@ -180,8 +180,8 @@ fn calculate<'a>(
         outcome.workspace
     );
     ensure!(
-        (1..=outcome.outputs.len()).contains(&node.outputs.len()),
-        "it has {} outputs where {} are supported",
+        node.outputs.len() == outcome.outputs.len(),
+        "it has {} outputs and not {}",
         node.outputs.len(),
         outcome.outputs.len()
     );
