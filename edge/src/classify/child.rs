@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
@@ -36,6 +36,7 @@ pub(super) fn run(
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .env("RUST_BACKTRACE", "0")
         .spawn()
         .with_context(|| format!("starting {}", program.display()))?;
     if let Some(mut stdin) = child.stdin.take() {
@@ -45,12 +46,13 @@ pub(super) fn run(
     let (sender, receiver) = mpsc::channel();
     let stdout = child.stdout.take().map(|pipe| read(pipe, sender.clone()));
     let stderr = child.stderr.take().map(|pipe| read(pipe, sender));
-    let [stdout, stderr] = [stdout, stderr].map(|thread| {
-        // Both pipes close when the child ends.
-        let in_time = receiver.recv_timeout(time_limit).is_ok();
-        (thread, in_time)
-    });
-    if !(stdout.1 && stderr.1) {
+    // Both pipes close when the child ends.
+    let deadline = Instant::now() + time_limit;
+    let mut in_time = || {
+        let left = deadline.saturating_duration_since(Instant::now());
+        receiver.recv_timeout(left).is_ok()
+    };
+    if !(in_time() && in_time()) {
         child.kill().context("killing a child that hangs")?;
         child.wait().context("waiting for a killed child")?;
         return Ok(Ending::TooSlow);
@@ -61,7 +63,7 @@ pub(super) fn run(
             .and_then(|thread| thread.join().ok())
             .unwrap_or_default()
     };
-    Ok(ending(status, text(stdout.0), &text(stderr.0)))
+    Ok(ending(status, text(stdout), &text(stderr)))
 }
 
 /// `SIGSEGV`, and what it means.
@@ -92,17 +94,29 @@ fn read(pipe: impl Read + Send + 'static, done: mpsc::Sender<()>) -> thread::Joi
 }
 
 fn ending(status: ExitStatus, stdout: String, stderr: &str) -> Ending {
-    let words = stderr
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .map(|line| line.strip_prefix("error: ").unwrap_or(line))
-        .collect::<Vec<_>>()
-        .join("; ");
+    let words = last_words(stderr);
     match (status.success(), status.signal()) {
         (true, _) => Ending::Fine(stdout),
         (false, Some(signal)) => Ending::Killed { signal, words },
         (false, None) if words.is_empty() => Ending::Refused(status.to_string()),
         (false, None) => Ending::Refused(words),
+    }
+}
+
+/// What it said of its end: its error if it named one, else all of it.
+fn last_words(stderr: &str) -> String {
+    let lines = || {
+        stderr
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+    };
+    let named: Vec<&str> = lines()
+        .filter_map(|line| line.strip_prefix("error: "))
+        .collect();
+    if named.is_empty() {
+        lines().collect::<Vec<_>>().join("; ")
+    } else {
+        named.join("; ")
     }
 }

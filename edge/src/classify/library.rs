@@ -213,16 +213,17 @@ fn environment(library: &Path) -> anyhow::Result<(Environment, String)> {
         );
     }
     let environment = guarded("starting", || {
-        // Its Display tells all: the file, and what the system's loader said.
-        let builder = ort::init_from(&path).map_err(|error| anyhow!("{error}"))?;
+        let builder = ort::init_from(&path).map_err(|error| why(&error))?;
         Ok(builder.with_name("edge").with_telemetry(false).build()?)
     })?;
     // Its warnings are about graphs that it optimises, and would stand between our lines.
     environment.set_log_level(LogLevel::Error);
+    let objection = version.as_deref().and_then(objection);
     let name = format!(
-        "ONNX Runtime {} ({})",
+        "ONNX Runtime {} ({}{})",
         version.as_deref().unwrap_or("of unknown version"),
-        path.display()
+        path.display(),
+        objection.map_or(String::new(), |objection| format!("; {objection}"))
     );
     *loaded = Some(Loaded {
         path,
@@ -230,6 +231,14 @@ fn environment(library: &Path) -> anyhow::Result<(Environment, String)> {
         name: name.clone(),
     });
     Ok((environment, name))
+}
+
+/// What the system's loader said is not part of the error's own text.
+fn why(error: &ort::LoadDynamicError) -> anyhow::Error {
+    match error {
+        ort::LoadDynamicError::Dlopen { error: cause, .. } => anyhow!("{error} ({cause:?})"),
+        other => anyhow!("{other}"),
+    }
 }
 
 fn guarded<T>(what: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {

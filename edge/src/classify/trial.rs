@@ -62,7 +62,7 @@ pub(super) fn try_model(
         .context("trying the model in a process of its own")?;
     let what = match ending {
         Ending::Fine(_) => return Ok(()),
-        Ending::Refused(reason) => bail!("{reason}"),
+        Ending::Refused(reason) => format!("failed ({reason})"),
         Ending::TooSlow => format!(
             "was not done after {} s and was stopped",
             limits.time.as_secs_f32()
