@@ -104,7 +104,7 @@ struct Ports {
 
 #[derive(Debug)]
 enum Engine {
-    Embedded(embedded::Engine),
+    Embedded(Box<embedded::Engine>),
     Library(library::Engine),
 }
 
@@ -205,6 +205,12 @@ impl Classifier {
             classification.shift = Some(finding.shift);
         }
         Ok(Verdict::Classified(classification))
+    }
+
+    /// The scores of a tensor that somebody else made of a frame, in the model's order.
+    pub fn classify_input(&mut self, input: &[f32]) -> anyhow::Result<Vec<f32>> {
+        let outputs = self.engine.run(input)?;
+        self.probabilities(&outputs)
     }
 
     pub fn checked(&self) -> &Checked {
@@ -330,7 +336,7 @@ impl Engine {
         let ports = Ports::of(checked)?;
         Ok(match runtime {
             Runtime::Embedded => (
-                Self::Embedded(embedded::Engine::load(bytes, &ports)?),
+                Self::Embedded(Box::new(embedded::Engine::load(bytes, &ports)?)),
                 embedded::NAME.to_owned(),
             ),
             Runtime::Library(path) => {

@@ -48,7 +48,7 @@ pub(super) fn run(
     let stderr = child.stderr.take().map(|pipe| read(pipe, sender));
     // Both pipes close when the child ends.
     let deadline = Instant::now() + time_limit;
-    let mut in_time = || {
+    let in_time = || {
         let left = deadline.saturating_duration_since(Instant::now());
         receiver.recv_timeout(left).is_ok()
     };

@@ -174,7 +174,7 @@ mod tests {
             ("thermal_watch.scale".to_owned(), "imagenet".to_owned()),
             ("activation".to_owned(), "Softmax".to_owned()),
         ]);
-        let found = Convention::of(&entries, &Overrides::default()).unwrap();
+        let found = Convention::of(&entries, &Overrides::default()).expect("fine");
         let range = Range::Fixed(-5.0, 90.5);
         assert_eq!(
             (found.range, found.scale, found.softmax),
@@ -185,7 +185,10 @@ mod tests {
             scale: Some(Scale::Bytes),
             ..Overrides::default()
         };
-        assert_eq!(Convention::of(&entries, &said).unwrap().scale, Scale::Bytes);
+        assert_eq!(
+            Convention::of(&entries, &said).expect("fine").scale,
+            Scale::Bytes
+        );
         for (key, text) in [
             ("thermal_watch.range", "40..20"),
             ("thermal_watch.range", "20"),
@@ -194,7 +197,7 @@ mod tests {
             ("thermal_watch.colours", "plaid"),
         ] {
             let entries = BTreeMap::from([(key.to_owned(), text.to_owned())]);
-            let error = Convention::of(&entries, &Overrides::default()).unwrap_err();
+            let error = Convention::of(&entries, &Overrides::default()).expect_err("refused");
             assert!(format!("{error:#}").contains(key), "{error:#}");
         }
     }

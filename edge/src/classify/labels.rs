@@ -223,18 +223,21 @@ mod tests {
         let none = BTreeMap::new();
         let said = names("p q");
         assert_eq!(
-            choose(Some(&said), &entries("labels", "a,b"), file.clone(), 2).unwrap(),
+            choose(Some(&said), &entries("labels", "a,b"), file.clone(), 2).expect("fine"),
             said
         );
         assert_eq!(
-            choose(None, &entries("labels", "a,b"), file.clone(), 2).unwrap(),
+            choose(None, &entries("labels", "a,b"), file.clone(), 2).expect("fine"),
             names("a b")
         );
         assert_eq!(
-            choose(None, &entries("names", "{0: 'a', 1: 'b'}"), None, 2).unwrap(),
+            choose(None, &entries("names", "{0: 'a', 1: 'b'}"), None, 2).expect("fine"),
             names("a b")
         );
-        assert_eq!(choose(None, &none, file.clone(), 2).unwrap(), names("x y"));
+        assert_eq!(
+            choose(None, &none, file.clone(), 2).expect("fine"),
+            names("x y")
+        );
         let refused = [
             (None, none.clone(), None, "nothing names its 2 scores"),
             (
@@ -256,7 +259,7 @@ mod tests {
             ),
         ];
         for (said, entries, beside, reason) in refused {
-            let error = choose(said.as_deref(), &entries, beside, 2).unwrap_err();
+            let error = choose(said.as_deref(), &entries, beside, 2).expect_err("refused");
             assert!(format!("{error:#}").contains(reason), "{error:#}");
         }
     }

@@ -274,20 +274,20 @@ mod tests {
 
     #[test]
     fn a_version_is_found_wherever_it_lies() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("fine");
         let path = folder.path().join("library");
         for at in [0, 10, 64 * 1024 - 12, 64 * 1024 - 5, 64 * 1024, 200_000] {
             let mut bytes = vec![0_u8; at];
             bytes.extend_from_slice(b"VERS_x VERS_1.24.4\0and more");
-            std::fs::write(&path, &bytes).unwrap();
+            std::fs::write(&path, &bytes).expect("fine");
             assert_eq!(
-                version(&path).unwrap().as_deref(),
+                version(&path).expect("fine").as_deref(),
                 Some("1.24.4"),
                 "at {at}"
             );
         }
-        std::fs::write(&path, b"nothing of it: VERS_ 1.2.3").unwrap();
-        assert_eq!(version(&path).unwrap(), None);
+        std::fs::write(&path, b"nothing of it: VERS_ 1.2.3").expect("fine");
+        assert_eq!(version(&path).expect("fine"), None);
     }
 
     #[test]

@@ -136,10 +136,10 @@ mod tests {
             shape: vec![1, 1, 3, 3],
             outputs: vec!["y".to_owned()],
         };
-        let engine = super::super::embedded::Engine::load(&tiny_model(), &ports).unwrap();
+        let engine = super::super::embedded::Engine::load(&tiny_model(), &ports).expect("fine");
         let outputs = engine
             .run(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0])
-            .unwrap();
+            .expect("fine");
         for (found, expected) in outputs[0].iter().zip(EXPECTED) {
             assert!((found - expected).abs() < 1e-6, "{outputs:?}");
         }

@@ -1,6 +1,6 @@
 //! What comes out of a graph, checked: probabilities, and where a scene's model points.
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
 use crate::frame::{COLUMNS, PIXELS, ROWS};
 
@@ -66,13 +66,19 @@ pub(super) fn finding(outputs: &[Vec<f32>], envelope_threshold: f64) -> anyhow::
         residual.len() == PIXELS && envelope.len() == PIXELS,
         "`R` or `E` has not {PIXELS} pixels"
     );
-    let index = (0..PIXELS)
-        .find(|&pixel| {
-            #[expect(clippy::cast_precision_loss, reason = "an index below 768")]
-            let same = pixel as f32 == index;
-            same
-        })
-        .with_context(|| format!("`index` is {index}, which is no pixel"))?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a cast keeps within the target and makes 0 of what is no number; the check that follows sees it"
+    )]
+    let pixel = index as usize;
+    #[expect(clippy::cast_precision_loss, reason = "an index below 768")]
+    let whole = (index - pixel as f32).abs() < f32::EPSILON;
+    ensure!(
+        whole && pixel < PIXELS,
+        "`index` is {index}, which is no pixel"
+    );
+    let index = pixel;
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the graph calculates in f32"
@@ -181,10 +187,10 @@ mod tests {
             ]
         };
         let corner = 4.0 * 32.0 + 31.0;
-        let found = finding(&outputs(corner, 1.3), 4.0).unwrap();
+        let found = finding(&outputs(corner, 1.3), 4.0).expect("fine");
         assert!((found.delta_t + 7.0).abs() < 1e-6, "{found:?}");
         assert_eq!(found.index, 4 * COLUMNS + 31);
-        let found = finding(&outputs(corner, 1.5), 4.0).unwrap();
+        let found = finding(&outputs(corner, 1.5), 4.0).expect("fine");
         assert!((found.delta_t - 6.0).abs() < 1e-6, "{found:?}");
         for broken in [
             outputs(768.0, 1.0),

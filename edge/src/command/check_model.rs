@@ -163,11 +163,11 @@ fn as_text(classifier: &Classifier, time: Duration) -> String {
         "time",
         format!("{:.3} ms a frame", time.as_secs_f64() * 1e3),
     );
-    let lines: String = lines
+    let lines: Vec<_> = lines
         .iter()
-        .map(|(name, text)| format!("{name:<12}{}\n", super::classify::printable(text)))
+        .map(|(name, text)| format!("{name:<12}{}", super::classify::printable(text).trim_end()))
         .collect();
-    format!("{banner}{lines}")
+    format!("{banner}{}\n", lines.join("\n"))
 }
 
 fn scene_lines(metadata: &Metadata) -> Vec<(&'static str, String)> {

@@ -34,6 +34,10 @@ const BEYOND: u8 = 3;
 /// `thermal_watch.colours` and `thermal_watch.scale`, say otherwise.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub struct Options {
     /// Frames: CSV or .npy files, folders of them, or `-` for standard input.
     #[arg(required = true, value_name = "FILE")]

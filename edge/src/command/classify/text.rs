@@ -51,11 +51,16 @@ pub(super) fn fault(bad_pixels: usize) -> String {
 pub(super) fn block(recorded: &Recorded, verdict: &Verdict) -> String {
     let mut text = name(&recorded.source);
     if let Some(at) = recorded.frame.captured_at {
-        text += &format!("   {}", at.format("%Y-%m-%d %H:%M:%S UTC"));
+        put(
+            &mut text,
+            format_args!("   {}", at.format("%Y-%m-%d %H:%M:%S UTC")),
+        );
     }
     text.push('\n');
     match verdict {
-        Verdict::SensorFault { bad_pixels } => text += &format!("  {}\n", fault(*bad_pixels)),
+        Verdict::SensorFault { bad_pixels } => {
+            put(&mut text, format_args!("  {}\n", fault(*bad_pixels)));
+        }
         Verdict::Classified(classification) => {
             let widest = classification
                 .scores
@@ -65,14 +70,20 @@ pub(super) fn block(recorded: &Recorded, verdict: &Verdict) -> String {
                 .unwrap_or(0);
             for (label, score) in &classification.scores {
                 let label = printable(label);
-                // Cannot fail on a text.
-                let _ = writeln!(text, "  {label:<widest$}  {score:.3}  {}", bar(*score));
+                let bar = bar(*score);
+                put(
+                    &mut text,
+                    format_args!("  {label:<widest$}  {score:.3}  {bar}\n"),
+                );
             }
             if let Some(found) = finding(classification) {
-                text += &format!("  {found}\n");
+                put(&mut text, format_args!("  {found}\n"));
             }
             if classification.bad_pixels > 0 {
-                text += &format!("  mended pixels: {}\n", classification.bad_pixels);
+                put(
+                    &mut text,
+                    format_args!("  mended pixels: {}\n", classification.bad_pixels),
+                );
             }
         }
     }
@@ -132,14 +143,20 @@ impl Summary {
             .collect();
         let mut text = format!("{} frames: {}\n", self.frames, winners.join(", "));
         if self.faults > 0 {
-            text += &format!("{} with a sensor fault\n", self.faults);
+            put(
+                &mut text,
+                format_args!("{} with a sensor fault\n", self.faults),
+            );
         }
         if self.skipped > 0 {
-            text += &format!("{} skipped\n", self.skipped);
+            put(&mut text, format_args!("{} skipped\n", self.skipped));
         }
         if !self.worst.is_empty() {
             let limit = self.limit.unwrap_or(THRESHOLD);
-            text += &format!("{} with an anomaly above {limit}\n", self.above);
+            put(
+                &mut text,
+                format_args!("{} with an anomaly above {limit}\n", self.above),
+            );
             text += "highest anomaly:\n";
             text.extend(self.worst.iter().map(|worst| worst.line.as_str()));
         }
@@ -152,15 +169,20 @@ fn finding(classification: &Classification) -> Option<String> {
     let place = classification.place?;
     let mut text = format!("row {}, column {}", place.row, place.column);
     if let Some(delta_t) = classification.delta_t {
-        text += &format!("   ΔT {delta_t:+.1} °C");
+        put(&mut text, format_args!("   ΔT {delta_t:+.1} °C"));
     }
     if let Some(ratio) = classification.ratio {
-        text += &format!("   ratio {ratio:.2}");
+        put(&mut text, format_args!("   ratio {ratio:.2}"));
     }
     if let Some([down, right]) = classification.shift {
-        text += &format!("   shift {down:+.2}, {right:+.2}");
+        put(&mut text, format_args!("   shift {down:+.2}, {right:+.2}"));
     }
     Some(text)
+}
+
+fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    // Writing to a text cannot fail.
+    let _ = text.write_fmt(arguments);
 }
 
 fn bar(score: f32) -> String {
