@@ -9,6 +9,8 @@ use super::{Machine, Scene};
 
 /// Minutes between the moments that a course gives as an iterator.
 pub const STEP: u32 = 5;
+/// Minutes that a machine has been at work when its course begins: a day, until nothing is as cold as the first time.
+const BEFORE: u64 = 24 * 60;
 /// The sensor is warmer than its surroundings by this, deg C.
 const SELF_HEATING: f64 = 6.0;
 
@@ -94,7 +96,10 @@ impl<'a> Course<'a> {
             temperatures,
             chance,
         };
-        course.new_day();
+        for _ in 0..BEFORE {
+            course.one_minute();
+        }
+        course.minute = 0;
         course
     }
 
@@ -129,7 +134,7 @@ impl<'a> Course<'a> {
 
     fn one_minute(&mut self) {
         let of_day = (self.began + self.minute) % (24 * 60);
-        if of_day == 0 && self.minute > 0 {
+        if of_day == 0 {
             self.new_day();
         }
         self.minute += 1;

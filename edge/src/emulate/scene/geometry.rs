@@ -172,6 +172,24 @@ fn along(corners: &[[f64; 2]], share: f64) -> [f64; 2] {
 
 /// Blurs rows of `width` numbers with a Gaussian of `deviation` cells, mirrored at the edges.
 pub(super) fn blurred(map: &[f32], width: usize, deviation: f64) -> Vec<f32> {
+    let (weights, reach) = gaussian(deviation);
+    both_ways(map, width, &weights, reach)
+}
+
+/// The same, and then for each cell the mean over the pixel that begins there.
+pub(super) fn blurred_and_averaged(map: &[f32], width: usize, deviation: f64) -> Vec<f32> {
+    let (gaussian, reach) = gaussian(deviation);
+    let mut weights = vec![0.0; gaussian.len() + FINE - 1];
+    for (at, weight) in gaussian.iter().enumerate() {
+        for sum in &mut weights[at..at + FINE] {
+            *sum += weight / narrow(real(FINE));
+        }
+    }
+    both_ways(map, width, &weights, reach + FINE - 1)
+}
+
+/// Weights that sum to 1, and how many of them stand before the middle.
+fn gaussian(deviation: f64) -> (Vec<f32>, usize) {
     let reach = (4.0 * deviation).round().max(0.0);
     let weights: Vec<f64> = std::iter::successors(Some(-reach), |at| Some(at + 1.0))
         .take_while(|&at| at <= reach)
@@ -179,30 +197,42 @@ pub(super) fn blurred(map: &[f32], width: usize, deviation: f64) -> Vec<f32> {
         .collect();
     let whole: f64 = weights.iter().sum();
     let weights: Vec<f32> = weights.iter().map(|w| narrow(w / whole)).collect();
-    let height = map.len() / width;
-    let across = spread(map, &weights, width, |index| (index / width * width, 1));
-    spread(&across, &weights, height, |index| (index % width, width))
+    let middle = weights.len() / 2;
+    (weights, middle)
 }
 
-/// Each number is spread along its line, which is given by its first index and the distance between neighbours.
+fn both_ways(map: &[f32], width: usize, weights: &[f32], reach: usize) -> Vec<f32> {
+    let height = map.len() / width;
+    let row = |index: usize| (index - index % width, 1, width);
+    let column = |index: usize| (index % width, width, height);
+    spread(&spread(map, weights, reach, row), weights, reach, column)
+}
+
+/// Each number is spread along its line, which is given by its first index, the distance between neighbours and its length.
 ///
 /// From the source's side because most maps are nearly everywhere 0.
 fn spread(
     map: &[f32],
     weights: &[f32],
-    length: usize,
-    line: impl Fn(usize) -> (usize, usize),
+    reach: usize,
+    line: impl Fn(usize) -> (usize, usize, usize),
 ) -> Vec<f32> {
     let mut result = vec![0.0; map.len()];
-    let reach = weights.len() / 2;
     for (index, &source) in map.iter().enumerate() {
         if source == 0.0 {
             continue;
         }
-        let (first, step) = line(index);
+        let (first, step, length) = line(index);
         let at = (index - first) / step;
+        if reach <= at && at + weights.len() < length + reach {
+            let targets = result[index - reach * step..].iter_mut().step_by(step);
+            for (target, weight) in targets.zip(weights) {
+                *target += weight * source;
+            }
+            continue;
+        }
+        // Near an edge its mirror image is seen as well, before or behind the line.
         for (k, weight) in weights.iter().enumerate() {
-            // Where the source, or its mirror image before or behind the line, is seen `k - reach` cells further.
             let direct = (at + k).checked_sub(reach);
             let before = k.checked_sub(reach + at + 1);
             let behind = (2 * length + k).checked_sub(at + 1 + reach);

@@ -4,8 +4,8 @@
 //! next one. What is averaged is radiance, which grows with the fourth power of temperature, and not temperature.
 
 use super::geometry::{
-    FINE, HALO, HIGH, Layout, MARGIN, Part, STRATA, SURFACE, WALL, WIDE, blurred, narrow, position,
-    real,
+    FINE, HALO, HIGH, Layout, MARGIN, Part, STRATA, SURFACE, WALL, WIDE, blurred_and_averaged,
+    narrow, position, real,
 };
 use crate::frame::{COLUMNS, PIXELS, Pixels, ROWS};
 
@@ -50,28 +50,21 @@ impl Optics {
             parts: parts + 1,
             shares: vec![0.0; FINE * FINE * (parts + 1) * DOWN * ACROSS],
         };
-        for part in 0..=parts {
-            let map: Vec<f32> = (0..HIGH * WIDE)
-                .map(|cell| {
-                    let seen = layout.seen[cell];
-                    let field = |which: usize| {
-                        let (x, y) = position(cell);
-                        let lies_here = seen == WALL || seen == SURFACE;
-                        f32::from(u8::from(lies_here))
-                            * narrow(fields[which](x, y))
-                            * emissivity[cell]
-                    };
-                    match part {
-                        STRATA => field(0),
-                        HALO => field(1),
-                        // What is not emitted is reflected: the surroundings, at the temperature of the wall.
-                        _ if part == parts => 1.0 - emissivity[cell],
-                        _ if part == seen => emissivity[cell],
-                        _ => 0.0,
-                    }
-                })
-                .collect();
-            optics.keep(part, &averaged(&blurred(&map, WIDE, optics.blur)));
+        let mut maps = vec![vec![0.0; HIGH * WIDE]; parts + 1];
+        for cell in 0..HIGH * WIDE {
+            let (seen, emitted) = (layout.seen[cell], emissivity[cell]);
+            maps[seen][cell] = emitted;
+            // What is not emitted is reflected: the surroundings, at the temperature of the wall.
+            maps[parts][cell] = 1.0 - emitted;
+            if seen == WALL || seen == SURFACE {
+                let (x, y) = position(cell);
+                for (part, field) in [STRATA, HALO].into_iter().zip(fields) {
+                    maps[part][cell] = emitted * narrow(field(x, y));
+                }
+            }
+        }
+        for (part, map) in maps.iter().enumerate() {
+            optics.keep(part, &blurred_and_averaged(map, WIDE, optics.blur));
         }
         optics
     }
@@ -184,7 +177,7 @@ impl Optics {
                 narrow(inward.clamp(0.0, 1.0) * spot.delta_t)
             })
             .collect();
-        let averaged = averaged(&blurred(&map, WIDE, self.blur));
+        let averaged = blurred_and_averaged(&map, WIDE, self.blur);
         (0..PIXELS)
             .map(|pixel| {
                 let (row, column) = (pixel / COLUMNS, pixel % COLUMNS);
@@ -192,18 +185,4 @@ impl Optics {
             })
             .collect()
     }
-}
-
-/// For each cell, the mean over the pixel that begins there. Pixels that would reach beyond the grid keep 0.
-fn averaged(map: &[f32]) -> Vec<f32> {
-    let mut across = vec![0.0; map.len()];
-    for index in 0..map.len() - FINE {
-        across[index] = map[index..index + FINE].iter().sum();
-    }
-    let mut result = vec![0.0; map.len()];
-    let area = narrow(real(FINE * FINE));
-    for index in 0..map.len() - (FINE - 1) * WIDE {
-        result[index] = (0..FINE).map(|row| across[index + row * WIDE]).sum::<f32>() / area;
-    }
-    result
 }
