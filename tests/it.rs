@@ -19,7 +19,10 @@ mod embedded;
 mod retry;
 mod transform;
 
+mod classify;
 mod fit;
 mod frames;
+mod gate;
 mod pictures;
+mod scene;
 mod train;

@@ -8,6 +8,7 @@ pub mod check_model;
 pub mod classify;
 pub mod evaluate;
 pub mod picture;
+pub mod probe_runtime;
 pub mod train;
 
 use std::ffi::OsString;
@@ -43,6 +44,8 @@ enum Command {
     CheckModel(check_model::Options),
     /// Measure false alarms and recall on simulated scenes
     Evaluate(evaluate::Options),
+    #[command(hide = true)]
+    ProbeRuntime(probe_runtime::Options),
 }
 
 /// Runs the program with these arguments, the first being its name.
@@ -55,6 +58,7 @@ pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> ExitCode {
         Command::Picture(options) => picture::run(&options),
         Command::CheckModel(options) => check_model::run(&options),
         Command::Evaluate(options) => evaluate::run(&options),
+        Command::ProbeRuntime(options) => probe_runtime::run(&options),
     };
     result.unwrap_or_else(|error| fail(&error))
 }

@@ -6,13 +6,24 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::anyhow;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Named, Threshold};
 
 /// The version of this shape; a loader refuses newer ones.
 pub const FORMAT: u32 = 1;
+
+/// Fields that are text, and stand as it is; everything else is JSON.
+const TEXTS: [&str; 5] = [
+    "camera",
+    "first_frame",
+    "last_frame",
+    "orientation",
+    "software",
+];
 
 /// Set apart from what other programs write into their models.
 const PREFIX: &str = "thermal_watch.";
@@ -62,18 +73,17 @@ pub struct Golden {
 }
 
 impl Metadata {
-    /// As entries of an ONNX file.
+    /// As entries of an ONNX file; what is not known has none.
     pub fn to_entries(&self) -> Vec<(String, String)> {
-        let serde_json::Value::Object(fields) =
-            serde_json::to_value(self).unwrap_or(serde_json::Value::Null)
-        else {
+        let Ok(Value::Object(fields)) = serde_json::to_value(self) else {
             return Vec::new();
         };
         fields
             .into_iter()
+            .filter(|(_, value)| !value.is_null())
             .map(|(key, value)| {
                 let text = match value {
-                    serde_json::Value::String(text) => text,
+                    Value::String(text) => text,
                     other => other.to_string(),
                 };
                 (format!("{PREFIX}{key}"), text)
@@ -86,22 +96,90 @@ impl Metadata {
         if !entries.contains_key(&format!("{PREFIX}format")) {
             return None;
         }
-        let fields = entries
-            .iter()
-            .filter_map(|(key, text)| {
-                let key = key.strip_prefix(PREFIX)?;
-                let plain = matches!(key, "camera" | "orientation" | "software") && text != "null";
-                let value = if plain {
-                    serde_json::Value::String(text.clone())
-                } else {
-                    serde_json::from_str(text).unwrap_or(serde_json::Value::Null)
-                };
-                Some((key.to_owned(), value))
-            })
-            .collect();
+        let mut fields = serde_json::Map::new();
+        for (key, text) in entries {
+            let Some(key) = key.strip_prefix(PREFIX) else {
+                continue;
+            };
+            let value = if TEXTS.contains(&key) {
+                Value::String(text.clone())
+            } else {
+                match serde_json::from_str(text) {
+                    Ok(value) => value,
+                    Err(error) => {
+                        return Some(Err(anyhow!("its metadata `{key}` is damaged: {error}")));
+                    }
+                }
+            };
+            fields.insert(key.to_owned(), value);
+        }
         Some(
-            serde_json::from_value(serde_json::Value::Object(fields))
-                .map_err(|error| anyhow::anyhow!("its metadata is damaged: {error}")),
+            serde_json::from_value(Value::Object(fields))
+                .map_err(|error| anyhow!("its metadata is damaged: {error}")),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(camera: Option<&str>, first_frame: Option<DateTime<Utc>>) -> Metadata {
+        let threshold = Threshold {
+            raw: 6.125,
+            clamped: 7.0,
+        };
+        Metadata {
+            format: FORMAT,
+            labels: vec!["anomaly".into(), "kühl".into(), "heiß".into()],
+            threshold_residual: threshold,
+            threshold_envelope: threshold,
+            k: 3,
+            frames: 30,
+            first_frame,
+            last_frame: first_frame,
+            dropped: vec![Named {
+                file: "a \"b\".csv".into(),
+                captured_at: first_frame,
+            }],
+            adopted: Vec::new(),
+            camera: camera.map(str::to_owned),
+            orientation: "as it is".into(),
+            labelled: true,
+            simulated: false,
+            software: "1".into(),
+            golden: Golden {
+                frame: vec![21.37, -0.1],
+                scores: vec![0.1, 0.2, 0.7],
+            },
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let day = DateTime::from_timestamp(1_767_225_600, 0);
+        for (camera, first_frame) in [
+            (None, None),
+            (Some("null"), day),
+            (Some("12"), None),
+            (Some("Kessel \u{1f525}"), day),
+            (Some(""), day),
+        ] {
+            let metadata = metadata(camera, first_frame);
+            let entries = metadata.to_entries().into_iter().collect();
+            let read = Metadata::from_entries(&entries).expect("it is ours");
+            assert_eq!(read.expect("it is whole"), metadata);
+        }
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let mut entries: BTreeMap<_, _> = metadata(None, None).to_entries().into_iter().collect();
+        entries.insert(format!("{PREFIX}labels"), "[".into());
+        let error = Metadata::from_entries(&entries)
+            .expect("it is ours")
+            .expect_err("it is damaged");
+        assert!(error.to_string().contains("`labels`"), "{error}");
+        assert!(Metadata::from_entries(&BTreeMap::new()).is_none());
     }
 }
