@@ -1,5 +1,7 @@
 //! The gate, which judges ONNX files before a runtime sees them: good ones pass, and each way of being broken or
 //! hostile is refused with words that say what is wrong.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::too_many_lines, reason = "tables of cases are long")]
 
 /// Good models, made by code.
 mod models;
@@ -13,8 +15,14 @@ mod bytes;
 /// Graphs that do not hold together.
 mod structure;
 
-/// Operators that are not run, or not with these inputs.
+/// Graphs of one operator.
+mod node;
+
+/// Operators that are not run, and those whose shapes or numbers do not fit.
 mod operators;
+
+/// Convolutions and pools.
+mod windows;
 
 /// Inputs, outputs and metadata.
 mod purpose;

@@ -1,6 +1,7 @@
 use edge::model::gate::{self, Checked};
 use edge::model::onnx::{self, encode};
 use proptest::prelude::*;
+use proptest::sample::Index;
 
 use super::models::{bytes, picture, scene, small};
 
@@ -41,11 +42,9 @@ fn every_bit_of_a_small_model_may_flip() {
 fn every_byte_of_a_picture_model_may_be_another() {
     let good = bytes(&picture(true));
     for place in 0..good.len() {
-        for value in [0, 0xff] {
-            let mut bytes = good.clone();
-            bytes[place] = value;
-            sound(&bytes);
-        }
+        let mut bytes = good.clone();
+        bytes[place] = 0xff;
+        sound(&bytes);
     }
 }
 
@@ -69,17 +68,16 @@ proptest! {
 
     #[test]
     fn parts_of_a_model_may_change_places(
-        from in 0.0..1.0_f64, to in 0.0..1.0_f64, length in 1_usize..200, cut in any::<bool>(),
+        from in any::<Index>(), to in any::<Index>(), length in 1_usize..200, cut in any::<bool>(),
     ) {
         let mut bytes = bytes(&picture(false));
-        let at = |share: f64, length: usize| (share * length as f64) as usize;
-        let start = at(from, bytes.len());
+        let start = from.index(bytes.len());
         let end = (start + length).min(bytes.len());
         let part: Vec<u8> = bytes[start..end].to_vec();
         if cut {
             bytes.drain(start..end);
         }
-        let place = at(to, bytes.len());
+        let place = to.index(bytes.len());
         bytes.splice(place..place, part);
         sound(&bytes);
     }

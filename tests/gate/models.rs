@@ -12,7 +12,7 @@ pub fn sizes(sizes: &[i64]) -> Vec<Dim> {
 pub fn weights(count: usize) -> Data {
     Data::Float(
         (0..count)
-            .map(|place| ((place * 37 % 101) as f32 - 50.0) / 200.0)
+            .map(|place| (f32::from(u8::try_from(place * 37 % 101).unwrap()) - 50.0) / 200.0)
             .collect(),
     )
 }

@@ -161,7 +161,7 @@ fn nothing_comes_from_elsewhere() {
             changed(|graph| {
                 graph.nodes[4]
                     .attributes
-                    .push(("alpha".to_owned(), Attribute::Float(f32::NAN)))
+                    .push(("alpha".to_owned(), Attribute::Float(f32::NAN)));
             }),
             "\"alpha\" is not finite",
         ),

@@ -1,6 +1,6 @@
 //! What a model is for, from its input, its outputs and its metadata.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -19,10 +19,15 @@ const INPUTS: &str = "the input must be float32 [1,1,24,32] (deg C), [1,3,height
 
 /// The one input that is not an initializer.
 pub fn input(graph: &Graph) -> Result<&ValueInfo> {
-    let mut inputs = graph.inputs.iter().filter(|input| {
-        let mut initializers = graph.initializers.iter();
-        !initializers.any(|initializer| initializer.name == input.name)
-    });
+    let initializers: HashSet<&str> = graph
+        .initializers
+        .iter()
+        .map(|initializer| initializer.name.as_str())
+        .collect();
+    let mut inputs = graph
+        .inputs
+        .iter()
+        .filter(|input| !initializers.contains(input.name.as_str()));
     let input = inputs.next().context("it has no input")?;
     if let Some(second) = inputs.next() {
         bail!(

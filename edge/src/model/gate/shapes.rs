@@ -47,7 +47,7 @@ pub fn infer(graph: &Graph, opset: i64) -> Result<Shapes<'_>> {
         } else {
             format!(" {:?}", node.name)
         };
-        let what = || format!("node {place}{name} ({})", node.operator);
+        let what = || format!("node {place}{name} ({})", node.operator.escape_debug());
         let inputs = scope.inputs(node).with_context(what)?;
         let given: Vec<String> = inputs
             .iter()
