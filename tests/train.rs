@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use crate::support::edge::{printed, refused, run};
 use edge::capture::replay::{self, OnBad, Recorded, Source};
 use edge::frame::{COLUMNS, Frame};
+use edge::model::{self, gate};
 
 /// A folder `frames` of a simulated boiler, labelled.
 fn recording(frames: usize, days: usize) -> TempDir {
@@ -263,4 +264,64 @@ fn what_was_not_trained_here_cannot_be_adopted_into() {
     std::fs::write(home.path().join("model.onnx"), "no model").expect("it is written");
     let complaint = refused(home.path(), &["adopt", "frames", "--recording", "frames"]);
     assert!(complaint.contains("model.onnx is no model"), "{complaint}");
+}
+
+#[test]
+fn the_shipped_model_is_what_its_recipe_makes() {
+    let home = tempfile::tempdir().expect("a directory");
+    let home = home.path();
+    let capture = [
+        "capture",
+        "--simulate",
+        "boiler",
+        "--seed",
+        "1",
+        "--days",
+        "14",
+        "--frames",
+        "240",
+        "--out",
+        "frames",
+    ];
+    printed(home, &capture);
+    train(home, &[]);
+    let made = std::fs::read(home.join("model.onnx")).expect("a model");
+    let metadata = |bytes: &[u8]| match gate::check(bytes).expect("a sound model").kind {
+        gate::Kind::Scene(metadata) => *metadata,
+        other => panic!("{other:?}"),
+    };
+    let (made, shipped) = (metadata(&made), metadata(model::DEMONSTRATION));
+    assert!(
+        shipped.simulated,
+        "it must say that it is no model of anything real"
+    );
+    assert_eq!(
+        (made.k, made.frames),
+        (shipped.k, shipped.frames),
+        "follow edge/models/README.md"
+    );
+    for (one, other) in [
+        (made.threshold_residual, shipped.threshold_residual),
+        (made.threshold_envelope, shipped.threshold_envelope),
+    ] {
+        assert!(
+            (one.raw - other.raw).abs() < 1e-3,
+            "{one:?} {other:?}: follow edge/models/README.md"
+        );
+    }
+
+    // It is what is used when no model is named, and both judge alike.
+    let only = ["classify", "--json", "frames/hot"];
+    let by_default: Vec<Value> = printed(home, &only)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("each line is JSON"))
+        .collect();
+    let by_made = classify(home, "model.onnx", "frames/hot");
+    assert_eq!(by_default.len(), by_made.len());
+    for (one, other) in by_default.iter().zip(&by_made) {
+        assert!(
+            (anomaly(one) - anomaly(other)).abs() < 1e-3,
+            "{one} {other}"
+        );
+    }
 }

@@ -46,6 +46,9 @@ pub mod report;
 
 /// How often a pixel's neighbourhood is smoothed: not at all, by 0.8 and by 1.6 pixels.
 pub const SCALES: usize = 3;
+/// The model that ships: a simulated boiler, for demonstration. `edge/models/README.md` says how it was made.
+pub const DEMONSTRATION: &[u8] = include_bytes!("../models/demonstration.onnx");
+
 /// The most modes that a scene is given.
 pub const MOST_MODES: usize = 12;
 

@@ -8,12 +8,13 @@ use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 
 use crate::capture::replay::{self, Contents, Recorded};
 use crate::classify::convention::{Overrides, Scale};
 use crate::classify::{self, Classification, Classifier, Runtime, Verdict};
 use crate::frame::Pixels;
+use crate::model;
 use crate::picture::{self, Colours, Look, Mark, Range, Shades};
 
 /// One frame as one line of JSON.
@@ -167,17 +168,11 @@ pub fn write(to: &mut impl Write, text: &str) -> anyhow::Result<()> {
 
 fn load(options: &Options, runtime: &Runtime) -> anyhow::Result<Classifier> {
     let load = options.how.load_options()?;
-    match (&options.model, demonstration()) {
-        (Some(path), _) => classify::load_file(path, runtime, &load),
-        (None, Some(bytes)) => {
-            classify::load_bytes(bytes, runtime, &load).context("the built-in model")
-        }
-        (None, None) => bail!("say --model FILE: no model is built in"),
+    match &options.model {
+        Some(path) => classify::load_file(path, runtime, &load),
+        None => classify::load_bytes(model::DEMONSTRATION, runtime, &load)
+            .context("the model that ships for demonstration"),
     }
-}
-
-fn demonstration() -> Option<&'static [u8]> {
-    None
 }
 
 /// Tells frames, in the way that was asked for.
