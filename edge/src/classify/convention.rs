@@ -48,7 +48,7 @@ pub enum Scale {
     /// -1 to 1, as MobileNet in Keras does.
     #[value(name = "-1..1")]
     Signed,
-    /// 0 to 1, less ImageNet's mean, by its spread, as networks from `PyTorch` do.
+    /// 0 to 1, less ImageNet's mean, by its spread, as networks from PyTorch do.
     Imagenet,
 }
 

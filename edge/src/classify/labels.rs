@@ -205,7 +205,6 @@ mod tests {
             "{'a': 'b'}",
             "{0: 'a",
             "[1, 2]",
-            "{}",
             r#"{"x":"y"}"#,
         ] {
             assert!(parse(bad).is_err(), "{bad}");

@@ -29,12 +29,15 @@ const WORTH_A_MARK: f32 = 0.3;
 /// A frame, a score or a sensor beyond `--fail-above`.
 const BEYOND: u8 = 3;
 
-/// A frame is shown to the model as deg C if its input is [1,1,24,32]. If its input is a picture, [1,3,h,w] or
-/// [1,h,w,3], it is shown the frame in the tutorial's colours over 20 to 40 deg C, stretched to h x w, red, green and
-/// blue from 0 to 1; --range, --colours and --scale, or the model's metadata entries `thermal_watch.range`,
-/// `thermal_watch.colours` and `thermal_watch.scale`, say otherwise.
+/// What `--help` says of other people's models.
+const CONVENTION: &str = "Models of other people: one with the input [1,1,24,32] is shown deg C as they are. One with a \
+    picture as its input, [1,3,h,w] or [1,h,w,3], is shown the frame in the tutorial's colours over 20 to 40 deg C, \
+    stretched to h x w, with red, green and blue from 0 to 1, as Edge Impulse does it. --range, --colours and --scale say \
+    otherwise, as do the model's metadata entries thermal_watch.range, thermal_watch.colours and thermal_watch.scale. Its \
+    scores must be probabilities that sum to 1, or --softmax is needed.";
+
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = CONVENTION)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a switch of the command line"
