@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use edge::emulate::scene::{Breakdown, Fault, Kind, LABELS, Moment, STEP, Scene, View};
-use edge::frame::{COLUMNS, Frame, PIXELS, Pixels, ROWS, statistics};
+use edge::frame::{COLUMNS, Frame, PIXELS, Pixels, Place, ROWS, statistics};
 
 const KINDS: [Kind; 2] = [Kind::Boiler, Kind::Panel];
 
@@ -155,9 +155,12 @@ fn a_hot_spot_appears_where_it_was_put_and_as_high() {
         let hottest = (0..PIXELS)
             .max_by(|&a, &b| rise(a).total_cmp(&rise(b)))
             .expect("pixels");
-        let away = (hottest / COLUMNS) as f64 - row;
-        let aside = (hottest % COLUMNS) as f64 - column;
-        assert!(away.hypot(aside) <= 1.0, "{kind:?}: pixel {hottest}");
+        let distance = |at: usize| {
+            let place = Place::of(at);
+            let coordinate = |at: usize| f64::from(u16::try_from(at).expect("a pixel"));
+            (coordinate(place.row) - row).hypot(coordinate(place.column) - column)
+        };
+        assert!(distance(hottest) <= 1.0, "{kind:?}: pixel {hottest}");
         // Nearly all of it: a disc of this size is a little blurred, and the room's radiance is averaged in.
         assert!(
             (8.0..11.5).contains(&rise(hottest)),
@@ -165,9 +168,8 @@ fn a_hot_spot_appears_where_it_was_put_and_as_high() {
             rise(hottest)
         );
         for at in 0..PIXELS {
-            let distance = ((at / COLUMNS) as f64 - row).hypot((at % COLUMNS) as f64 - column);
             assert!(
-                distance < 5.0 || rise(at).abs() < 0.8,
+                distance(at) < 5.0 || rise(at).abs() < 0.8,
                 "{kind:?}: pixel {at} {}",
                 rise(at)
             );

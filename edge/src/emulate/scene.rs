@@ -171,7 +171,7 @@ impl Scene {
 
     fn usual_ambient(&self) -> f64 {
         match &self.machine {
-            Machine::Boiler(boiler) => boiler.usual_ambient,
+            Machine::Boiler(boiler) => boiler.nature.usual_ambient,
             Machine::Panel(panel) => panel.usual_ambient,
         }
     }

@@ -25,6 +25,12 @@ pub(super) struct Boiler {
     pub tank: Part,
     /// left, top, right, bottom of the body, pixels.
     pub body_box: [f64; 4],
+    pub nature: Nature,
+}
+
+/// How this boiler is set, and how fast its parts follow.
+#[derive(Debug, Clone)]
+pub(super) struct Nature {
     pub usual_ambient: f64,
     set_point: f64,
     /// Minutes to follow: body, flue, supply, return.
@@ -130,15 +136,7 @@ impl Boiler {
             relief,
             tank,
             body_box: [x, y, right, bottom],
-            usual_ambient: draw(16.0, 20.0),
-            set_point: draw(58.0, 72.0),
-            body_lag: draw(20.0, 32.0),
-            flue_lag: draw(3.0, 5.0),
-            supply_lag: draw(3.0, 5.0),
-            return_lag: draw(8.0, 14.0),
-            leak: draw(35.0, 60.0),
-            reset: draw(0.4, 0.9),
-            sluggish: [0, 1, 2].map(|_| draw(0.85, 1.15)),
+            nature: Nature::new(chance),
         };
         (boiler, layout)
     }
@@ -176,7 +174,7 @@ impl Boiler {
         chance: &mut Chance,
     ) {
         let stuck = breakdown == Some(Breakdown::Flow);
-        work.turn_calls(hour, ambient - self.usual_ambient, chance);
+        work.turn_calls(hour, ambient - self.nature.usual_ambient, chance);
         let [first, second, tap] = work.calls.map(|call| call.on);
         let (first_flows, second_flows) = (first && !stuck, second && !stuck);
         let circulates = first_flows || second_flows;
@@ -185,7 +183,8 @@ impl Boiler {
             Some(Breakdown::Overheating(delta_t)) => delta_t,
             _ => 0.0,
         };
-        let set_point = self.set_point - self.reset * work.set_point.after(1.0, chance) + too_hot;
+        let set_point =
+            self.nature.set_point - self.nature.reset * work.set_point.after(1.0, chance) + too_hot;
         let wanted = first || second || tap;
         if wanted && work.water < set_point - 8.0 {
             work.firing = true;
@@ -209,19 +208,25 @@ impl Boiler {
             &self.supply,
             work.water,
             circulates,
-            [self.supply_lag * self.sluggish[0], self.leak],
+            [
+                self.nature.supply_lag * self.nature.sluggish[0],
+                self.nature.leak,
+            ],
         );
         t.pipe(
             &self.zone,
             t.temperatures[self.supply[3]],
             second_flows,
-            [self.supply_lag * 1.2 * self.sluggish[1], self.leak],
+            [
+                self.nature.supply_lag * 1.2 * self.nature.sluggish[1],
+                self.nature.leak,
+            ],
         );
         t.pipe(
             &self.hot_water,
             work.water,
             tap,
-            [2.5 * self.sluggish[2], self.leak],
+            [2.5 * self.nature.sluggish[2], self.nature.leak],
         );
         t.return_pipe(self, first_flows, second_flows);
         t.surroundings(self, work, circulates, wanted);
@@ -238,6 +243,23 @@ impl Boiler {
             COLD
         } else {
             WARM
+        }
+    }
+}
+
+impl Nature {
+    fn new(chance: &mut Chance) -> Self {
+        let mut draw = |low: f64, high: f64| chance.between(low, high);
+        Self {
+            usual_ambient: draw(16.0, 20.0),
+            set_point: draw(58.0, 72.0),
+            body_lag: draw(20.0, 32.0),
+            flue_lag: draw(3.0, 5.0),
+            supply_lag: draw(3.0, 5.0),
+            return_lag: draw(8.0, 14.0),
+            leak: draw(35.0, 60.0),
+            reset: draw(0.4, 0.9),
+            sluggish: [0, 1, 2].map(|_| draw(0.85, 1.15)),
         }
     }
 }
@@ -321,9 +343,9 @@ impl Following<'_> {
     fn machine(&mut self, boiler: &Boiler, work: &Work) {
         let rise = work.water - self.ambient;
         let fire = |on: f64, off: f64| rise * if work.firing { on } else { off };
-        self.follow(boiler.body, 0.33 * rise, boiler.body_lag);
+        self.follow(boiler.body, 0.33 * rise, boiler.nature.body_lag);
         self.follow(boiler.burner, fire(0.95, 0.35), 5.0);
-        self.follow(boiler.flue, fire(0.9, 0.09), boiler.flue_lag);
+        self.follow(boiler.flue, fire(0.9, 0.09), boiler.nature.flue_lag);
     }
 
     /// With flow each segment follows the one before; without, the first two are warmed through the metal alone.
@@ -351,9 +373,9 @@ impl Following<'_> {
         for &segment in &boiler.returns {
             let rise = before - self.ambient;
             if first_flows || second_flows {
-                before = self.follow(segment, 0.95 * rise, boiler.return_lag / 2.2);
+                before = self.follow(segment, 0.95 * rise, boiler.nature.return_lag / 2.2);
             } else {
-                self.follow(segment, 0.0, boiler.leak);
+                self.follow(segment, 0.0, boiler.nature.leak);
             }
         }
     }
@@ -371,7 +393,7 @@ impl Following<'_> {
         self.temperatures[SURFACE] = self.ambient - 2.0;
         let body = self.rise(boiler.body);
         self.follow(boiler.cold_strip, -3.0 - 0.1 * body, 90.0);
-        let strata = 0.6 + 0.05 * body + 0.05 * (self.ambient - boiler.usual_ambient);
+        let strata = 0.6 + 0.05 * body + 0.05 * (self.ambient - boiler.nature.usual_ambient);
         self.field(STRATA, strata, 45.0);
         self.field(HALO, 0.13 * body + 0.03 * water, 25.0);
     }

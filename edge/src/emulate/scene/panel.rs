@@ -102,28 +102,7 @@ impl Panel {
             Some(Breakdown::Overheating(delta_t)) => 1.0 + delta_t / 25.0,
             _ => 1.0,
         };
-        // What a load warms grows with the square of its current.
-        let squared = |load: f64| (load * more).powi(2);
-        let day = 0.35 + 0.35 * (-((hour - 13.0) / 4.5).powi(2)).exp();
-        let loads: Vec<f64> = work
-            .loads
-            .iter_mut()
-            .zip(&self.busy)
-            .map(|((wander, machine), busy)| {
-                let steady = day * busy + wander.after(1.0, chance);
-                let load = steady + 0.3 * machine.next_minute(chance);
-                squared(load.clamp(0.0, 1.25))
-            })
-            .collect();
-        let drives: Vec<f64> = work
-            .drives
-            .iter_mut()
-            .map(|(wander, on)| {
-                let speed = (0.75 + wander.after(1.0, chance)).clamp(0.3, 1.1);
-                squared(speed * on.next_minute(chance))
-            })
-            .collect();
-
+        let (loads, drives) = work.squared(&self.busy, hour, more, chance);
         let drawn: f64 = loads.iter().sum();
         let driven: f64 = drives.iter().sum();
         let total = drawn / f64::from(BREAKERS) + 0.3 * driven;
@@ -185,5 +164,29 @@ impl Work {
             loads,
             drives: drives.collect(),
         }
+    }
+
+    /// What a load warms grows with the square of its current: of breakers, and of drives, each times `more`.
+    fn squared(
+        &mut self,
+        busy: &[f64],
+        hour: f64,
+        more: f64,
+        chance: &mut Chance,
+    ) -> (Vec<f64>, Vec<f64>) {
+        let squared = |load: f64| (load * more).powi(2);
+        let day = 0.35 + 0.35 * (-((hour - 13.0) / 4.5).powi(2)).exp();
+        let loads = self.loads.iter_mut().zip(busy);
+        let loads = loads.map(|((wander, machine), busy)| {
+            let steady = day * busy + wander.after(1.0, chance);
+            let load = steady + 0.3 * machine.next_minute(chance);
+            squared(load.clamp(0.0, 1.25))
+        });
+        let loads = loads.collect();
+        let drives = self.drives.iter_mut().map(|(wander, on)| {
+            let speed = (0.75 + wander.after(1.0, chance)).clamp(0.3, 1.1);
+            squared(speed * on.next_minute(chance))
+        });
+        (loads, drives.collect())
     }
 }
