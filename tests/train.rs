@@ -145,7 +145,7 @@ fn people_read_the_report_as_text() {
     let text = printed(home.path(), &["train", "frames"]);
     for part in [
         "40",
-        "if the coming weeks look like these",
+        "if the coming weeks",
         "threshold",
         "model.onnx",
         "model.html",

@@ -1,5 +1,6 @@
 //! `edge check-model`: whether a model can be used here, and what it is.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use super::classify::ModelOptions;
 use crate::classify::{self, Classifier, Runtime, trial};
 use crate::frame::{Frame, PIXELS};
 use crate::model::gate::{Checked, Kind, Layout};
-use crate::model::metadata::Metadata;
+use crate::model::metadata::{AdoptedFrame, Metadata};
 
 /// So often is a frame classified to see how long it takes.
 const ROUNDS: usize = 25;
@@ -221,16 +222,7 @@ fn scene_lines(metadata: &Metadata) -> Vec<(&'static str, String)> {
                     .collect(),
             ),
         ),
-        (
-            "adopted",
-            names(
-                metadata
-                    .adopted
-                    .iter()
-                    .map(|frame| frame.frame.file.as_str())
-                    .collect(),
-            ),
-        ),
+        ("adopted", adoptions(&metadata.adopted)),
         (
             "camera",
             metadata
@@ -250,6 +242,28 @@ fn scene_lines(metadata: &Metadata) -> Vec<(&'static str, String)> {
         ),
         ("software", metadata.software.clone()),
     ]
+}
+
+/// When frames of false alarms were taken in, how many, and why.
+fn adoptions(frames: &[AdoptedFrame]) -> String {
+    let mut by_decision = BTreeMap::new();
+    for frame in frames {
+        *by_decision
+            .entry((frame.adopted_at, frame.because.as_deref()))
+            .or_insert(0) += 1;
+    }
+    let told: Vec<_> = by_decision
+        .iter()
+        .map(|((at, because), count)| {
+            let because = because.map_or(String::new(), |because| format!(" ({because})"));
+            format!("{count} on {}{because}", at.format("%Y-%m-%d %H:%M UTC"))
+        })
+        .collect();
+    if told.is_empty() {
+        "none".to_owned()
+    } else {
+        told.join("; ")
+    }
 }
 
 fn as_json(classifier: &Classifier, time: Duration) -> Value {

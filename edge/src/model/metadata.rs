@@ -107,7 +107,7 @@ impl Metadata {
                 match serde_json::from_str(text) {
                     Ok(value) => value,
                     Err(error) => {
-                        return Some(Err(anyhow!("its metadata `{key}` is damaged: {error}")));
+                        return Some(Err(anyhow!("its metadata is damaged: `{key}`: {error}")));
                     }
                 }
             };

@@ -22,14 +22,14 @@ pub const STEEPNESS: f64 = 8.0;
 pub const LOGIT_AT_LIMIT: f64 = 0.847_297_860_387_203_7;
 
 /// Precision of the prior that the camera stands still.
-const STILLNESS: f64 = 30.0;
+pub const STILLNESS: f64 = 30.0;
 /// Pixels.
-const LARGEST_SHIFT: f64 = 1.0;
+pub const LARGEST_SHIFT: f64 = 1.0;
 /// Camera shake, pixels, and what of a place's heat is uncertain.
-const SHAKE: f64 = 0.2;
-const HEAT_DOUBT: f64 = 0.03;
+pub const SHAKE: f64 = 0.2;
+pub const HEAT_DOUBT: f64 = 0.03;
 /// Residuals beyond this many times the noise say nothing about a movement.
-const BELIEVED: f64 = 3.0;
+pub const BELIEVED: f64 = 3.0;
 /// A difference in temperature is looked for this far from the place.
 const NEARBY: usize = 2;
 

@@ -17,9 +17,10 @@ pub const SIGMAS: [f64; SCALES] = [0.0, 0.8, 1.6];
 pub const ENVELOPE_SCALE: usize = 1;
 
 /// A quarter of the pixels is colder than the background.
-const BACKGROUND_RANK: usize = 192;
+pub const BACKGROUND_RANK: usize = 192;
 const HOTTEST: usize = 48;
-const REACH: usize = 3;
+/// Kernels reach this far from their middle, pixels.
+pub const REACH: usize = 3;
 
 /// 7 x 7 Gaussian kernels, normalised, as the weights along one direction.
 #[derive(Debug, Clone)]

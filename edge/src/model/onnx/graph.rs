@@ -6,34 +6,19 @@
 
 use super::{Attribute, Data, Dim, Element, Graph, encode};
 use crate::frame::{COLUMNS, PIXELS, ROWS};
+use crate::model::residual::{
+    BELIEVED, EXTRA_SHARE, HEAT_DOUBT, LARGEST_SHIFT, LOGIT_AT_LIMIT, SHAKE, STEEPNESS, STILLNESS,
+};
+use crate::model::smooth::elementary::{exp, single};
+use crate::model::smooth::{BACKGROUND_RANK, ENVELOPE_SCALE, REACH, SIGMAS};
 use crate::model::{Model, SCALES, metadata::Metadata};
 
 const P: i64 = length(PIXELS);
 const H: i64 = length(ROWS);
 const W: i64 = length(COLUMNS);
 
-/// Smoothing of the scales, pixels.
-const SMOOTHING: [f64; SCALES] = [0.0, 0.8, 1.6];
-/// Which of them the envelope looks at.
-const ENVELOPE_SCALE: usize = 1;
-/// Side of the smoothing kernels, and how far the frame's edges are drawn out for them.
-const KERNEL: usize = 7;
-const KERNEL_MARGIN: i64 = 3;
-/// How much of the extra variance is left at each scale.
-const EXTRA_VARIANCE: [f32; SCALES] = [1.0, 0.64, 0.36];
-/// Residuals beyond so many sigmas say nothing about a movement.
-const MOVEMENT_CLIP: f32 = 3.0;
-/// Holds the movement near 0 where the frame has few edges.
-const MOVEMENT_PRIOR: f32 = 30.0;
-/// The largest movement that is allowed for, pixels.
-const MOVEMENT_LIMIT: f32 = 1.0;
-/// The pixel by rising temperature that counts as background (of 768, from 0).
-const BACKGROUND_RANK: i64 = 192;
-/// Extra noise by gradient (0.2 squared) and by height above the background.
-const EDGE_NOISE: f64 = 0.2 * 0.2;
-const HEAT_NOISE: f32 = 0.03;
-/// How fast `anomaly` rises about its threshold, where it is 0.7.
-const STEEPNESS: f64 = 8.0;
+/// Side of the smoothing kernels.
+const KERNEL: usize = 2 * REACH + 1;
 
 /// The bytes of an ONNX file (opset 17, IR 8) that calculates what `residual::assess` does.
 ///
@@ -102,10 +87,10 @@ impl Scene {
         self.gradients();
 
         let sigma = |with: fn(f32) -> f32| model.sigma.iter().map(|&sigma| with(sigma)).collect();
-        self.floats("low", &[1, P], sigma(|sigma| -MOVEMENT_CLIP * sigma));
-        self.floats("high", &[1, P], sigma(|sigma| MOVEMENT_CLIP * sigma));
+        self.floats("low", &[1, P], sigma(|sigma| -single(BELIEVED) * sigma));
+        self.floats("high", &[1, P], sigma(|sigma| single(BELIEVED) * sigma));
         self.floats("weight", &[1, P], sigma(|sigma| 1.0 / (sigma * sigma)));
-        self.floats("prior", &[1, 1], vec![MOVEMENT_PRIOR]);
+        self.floats("prior", &[1, 1], vec![single(STILLNESS)]);
         self.op("Max", &["R0", "low"], "R0_low");
         self.op("Min", &["R0_low", "high"], "R0_clipped");
         self.op("Mul", &["gy", "weight"], "wgy");
@@ -119,11 +104,14 @@ impl Scene {
         self.dot("wgx", "R0_clipped", "v");
 
         // The solution of two equations by Cramer's rule.
-        self.difference_of_products(["a", "d"], ["b", "b"], "det");
+        self.difference_of_products(["a", "d"], ["b", "b"], "det_free");
+        // In exact arithmetic it is never smaller; in f32 it could be lost, and 0 / 0 be the answer.
+        self.number("det_least", single(STILLNESS * STILLNESS));
+        self.op("Max", &["det_free", "det_least"], "det");
         self.difference_of_products(["d", "u"], ["b", "v"], "dy_det");
         self.difference_of_products(["a", "v"], ["b", "u"], "dx_det");
-        self.number("shift_low", -MOVEMENT_LIMIT);
-        self.number("shift_high", MOVEMENT_LIMIT);
+        self.number("shift_low", -single(LARGEST_SHIFT));
+        self.number("shift_high", single(LARGEST_SHIFT));
         for direction in ["dy", "dx"] {
             self.op(
                 "Div",
@@ -173,10 +161,10 @@ impl Scene {
         self.op("Sub", &["D", "X"], "R");
         self.op("Add", &["X", "mean"], "T");
 
-        self.ints("background_count", &[BACKGROUND_RANK + 1]);
-        self.ints("background_last", &[BACKGROUND_RANK]);
-        self.number("heat_noise", HEAT_NOISE);
-        self.number("edge_noise", single(EDGE_NOISE));
+        self.ints("background_count", &[length(BACKGROUND_RANK) + 1]);
+        self.ints("background_last", &[length(BACKGROUND_RANK)]);
+        self.number("heat_noise", single(HEAT_DOUBT));
+        self.number("edge_noise", single(SHAKE * SHAKE));
         self.background("T");
         self.op("Sub", &["T", "T_background"], "height");
         self.op("Mul", &["height", "heat_noise"], "heat");
@@ -191,12 +179,16 @@ impl Scene {
     /// The residual at each scale, in multiples of its noise; the worst of them by its threshold.
     fn residual_map(&mut self, model: &Model) {
         let scales = length(SCALES);
-        self.ints("margin_3", &margin(KERNEL_MARGIN));
+        self.ints("margin_3", &margin(length(REACH)));
         self.ints("scale_maps", &[-1, scales, P]);
-        let kernels = SMOOTHING.iter().flat_map(|&sigma| kernel(sigma)).collect();
+        let kernels = SIGMAS.iter().flat_map(|&sigma| kernel(sigma)).collect();
         let side = length(KERNEL);
         self.floats("smoothing_kernels", &[scales, 1, side, side], kernels);
-        self.floats("extra_by_scale", &[1, scales, 1], EXTRA_VARIANCE.to_vec());
+        self.floats(
+            "extra_by_scale",
+            &[1, scales, 1],
+            EXTRA_SHARE.map(single).to_vec(),
+        );
         self.floats("variance", &[1, scales, P], model.variance.concat());
         self.number(
             "residual_threshold",
@@ -220,7 +212,7 @@ impl Scene {
     /// How far each place is beyond the hottest it ever was, both as it is and above the frame's background.
     fn envelope_map(&mut self, model: &Model) {
         let side = length(KERNEL);
-        let kernel = kernel(SMOOTHING[ENVELOPE_SCALE]);
+        let kernel = kernel(SIGMAS[ENVELOPE_SCALE]);
         self.floats("envelope_kernel", &[1, 1, side, side], kernel);
         self.floats("hottest", &[1, P], model.hottest.clone());
         self.floats("hottest_rise", &[1, P], model.hottest_rise.clone());
@@ -244,7 +236,7 @@ impl Scene {
     fn scores(&mut self, model: &Model) {
         let (k, labels) = (length(model.k), length(model.labels.names.len()));
         self.number("steepness", single(STEEPNESS));
-        self.number("offset", single((0.7_f64 / 0.3).ln() - STEEPNESS));
+        self.number("offset", single(LOGIT_AT_LIMIT - STEEPNESS));
         self.ints("first_mode", &[1]);
         self.ints("after_modes", &[k + 1]);
         self.floats("label_weights", &[k, labels], model.labels.weights.clone());
@@ -388,21 +380,13 @@ fn margin(pixels: i64) -> [i64; 8] {
 fn kernel(sigma: f64) -> Vec<f32> {
     let row = [-3.0_f64, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0].map(|distance| match sigma {
         0.0 => f64::from(u8::from(distance == 0.0)),
-        sigma => (-distance * distance / (2.0 * sigma * sigma)).exp(),
+        sigma => exp(-distance * distance / (2.0 * sigma * sigma)),
     });
     let sum: f64 = row.iter().sum::<f64>().powi(2);
     row.iter()
         .flat_map(|&vertical| row.iter().map(move |&across| vertical * across))
         .map(|weight| single(weight / sum))
         .collect()
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the graph calculates in f32"
-)]
-fn single(value: f64) -> f32 {
-    value as f32
 }
 
 #[cfg(test)]

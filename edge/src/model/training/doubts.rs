@@ -139,9 +139,11 @@ fn sight(detectable: &[Detectable], answers: &[Assessment], doubts: &mut Vec<Str
         .map(|answer| answer.shift[0].hypot(answer.shift[1]))
         .collect();
     shifts.sort_by(f32::total_cmp);
-    if shifts
-        .get(shifts.len() / 2)
-        .is_some_and(|&median| median > MOVED)
+    // With few frames, what the modes have not learned looks like movement.
+    if shifts.len() >= FEW_FRAMES
+        && shifts
+            .get(shifts.len() / 2)
+            .is_some_and(|&median| median > MOVED)
     {
         doubts.push("The camera seems to have moved while it was recording: use frames from after it was fixed.".into());
     }
