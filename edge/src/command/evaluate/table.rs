@@ -10,7 +10,7 @@ use super::{Evaluation, Target};
 const BLIND: &str = "\
 What it cannot see: a single frame of a pump that has stopped, or of a machine or pipe that runs somewhat too hot, looks
 like a normal state, and no threshold on single frames will find it. Watch for it in time: how long a label lasts, whether
-`hot` is ever reached, and limits that you set yourself.
+`hot` is ever reached, and limits that you set yourself. A lens that is wholly covered can look like a panel at rest.
 ";
 
 impl fmt::Display for Evaluation {
