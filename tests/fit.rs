@@ -72,7 +72,7 @@ fn as_the_reference() {
         close(found.delta_t, expected(frame, "delta_t"), 1e-3);
     }
     let shift: Vec<f64> = found.iter().flat_map(|f| wide(&f.shift)).collect();
-    check_close("shift", &shift, &golden.numbers("shift"), 1e-4);
+    check_close("shift", &shift, &golden.numbers("shift"), 1e-5);
 }
 
 #[test]
