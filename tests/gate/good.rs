@@ -183,3 +183,30 @@ fn shapes_follow_the_operators() {
     let checked = gate::check(&bytes(&graph)).unwrap();
     assert!(matches!(checked.kind, Kind::Temperatures { classes: 12 }));
 }
+
+#[test]
+fn operators_of_opset_18_take_their_axes_as_an_input() {
+    let graph = on_frame()
+        .initializer("axes", &[2], whole(&[1, 2]))
+        .node(
+            "ReduceMean",
+            &["x", "axes"],
+            &["mean"],
+            &[("keepdims", Attribute::Int(0))],
+        )
+        .node(
+            "Split",
+            &["mean"],
+            &["left", "y"],
+            &[
+                ("axis", Attribute::Int(1)),
+                ("num_outputs", Attribute::Int(2)),
+            ],
+        );
+    let model = Message::new()
+        .int(1, 8)
+        .message(7, &encode::graph(&graph))
+        .message(8, &encode::operator_set("", 18));
+    let checked = gate::check(&model.into_bytes()).unwrap();
+    assert!(matches!(checked.kind, Kind::Temperatures { classes: 16 }));
+}

@@ -362,6 +362,17 @@ fn tensors_hold_what_they_say() {
             "has 0 numbers",
         ),
         (
+            "a million small numbers",
+            with(
+                5,
+                &Message::new()
+                    .int(1, 1_000_000)
+                    .int(2, 7)
+                    .bytes(7, &[1; 1_000_000]),
+            ),
+            "more than 65536 numbers",
+        ),
+        (
             "int32 beyond itself",
             with(5, &Message::new().int(1, 1).int(2, 6).ints(5, &[1 << 40])),
             "beyond int32",

@@ -8,6 +8,8 @@ use super::{MOST_DIMS, Once, name};
 
 /// A file within its limit cannot hold more numbers; a claim beyond it is an error before it is a sum.
 const MOST_NUMBERS: usize = super::LARGEST_FILE;
+/// Of whole numbers in a list: they say shapes and places, and one byte of the file may become eight in memory.
+const MOST_LISTED: usize = 1 << 16;
 
 #[derive(Default)]
 struct Parts<'a> {
@@ -79,11 +81,11 @@ fn parts(bytes: &[u8]) -> Result<Parts<'_>> {
             2 => parts.code = once.of(&field, "element type")?.int()?,
             3 => bail!("a tensor is a segment of another: export it in one piece"),
             4 => field.floats_into(&mut parts.floats, MOST_NUMBERS)?,
-            5 => field.ints_into(&mut parts.int32s, MOST_NUMBERS)?,
+            5 => field.ints_into(&mut parts.int32s, MOST_LISTED)?,
             6 | 10 | 11 => {
                 bail!("a tensor holds text, float64 or uint64 numbers: export it as float32")
             }
-            7 => field.ints_into(&mut parts.int64s, MOST_NUMBERS)?,
+            7 => field.ints_into(&mut parts.int64s, MOST_LISTED)?,
             8 => parts.name = name(once.of(&field, "tensor name")?)?,
             9 => parts.raw = Some(once.of(&field, "raw data")?.bytes()?),
             12 => drop(field.text()?),
