@@ -221,6 +221,7 @@ fn a_scene_says_of_itself_what_it_is() {
 /// The names of two outputs exchanged.
 fn swapped(graph: &mut Graph) {
     for node in &mut graph.nodes {
+        node.name.clear();
         for name in &mut node.outputs {
             match name.as_str() {
                 "shift" => "other".clone_into(name),

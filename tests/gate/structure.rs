@@ -177,6 +177,11 @@ fn nothing_comes_from_elsewhere() {
 fn names_lead_somewhere_and_only_once() {
     refused(vec![
         (
+            "node name twice",
+            changed(|graph| graph.nodes[1].name = "c_node".to_owned()),
+            "node 1 has the name \"c_node\", which another has",
+        ),
+        (
             "unknown input",
             changed(|graph| graph.nodes[1].inputs[0] = "nowhere".to_owned()),
             "node 1 \"r_node\" (Relu): its input \"nowhere\" does not exist",

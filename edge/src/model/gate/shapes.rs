@@ -4,7 +4,7 @@
 //! operator of the list and fit its inputs; whatever it makes is counted before the next is looked at. This is what
 //! keeps a file of a few bytes from asking for terabytes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -41,7 +41,13 @@ pub fn infer(graph: &Graph, opset: i64) -> Result<Shapes<'_>> {
             Value::of_type(crate::model::onnx::Element::Float, kind::sizes(input)?),
         )
         .context("among its inputs")?;
+    let mut names = HashSet::new();
     for (place, node) in graph.nodes.iter().enumerate() {
+        ensure!(
+            node.name.is_empty() || names.insert(&node.name),
+            "node {place} has the name {:?}, which another has",
+            node.name
+        );
         let name = if node.name.is_empty() {
             String::new()
         } else {
