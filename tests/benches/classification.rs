@@ -14,14 +14,11 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use chrono::DateTime;
 use edge::classify::{self, Classifier, Options, Runtime};
 use edge::emulate::scene::{Kind, Scene};
 use edge::frame::Frame;
-use edge::model::fit::{self, Example};
-use edge::model::metadata::{FORMAT, Golden, Metadata};
-use edge::model::{onnx, residual};
+use edge::model::DEMONSTRATION;
 
 use tutorial::{STEPS, Tutorial};
 
@@ -41,15 +38,14 @@ fn main() -> ExitCode {
 }
 
 fn measure() -> anyhow::Result<()> {
-    let recording = recording();
-    let mut ours = scene(&recording)?;
+    let frames = &recording()[..];
+    let mut ours = Classifier::load(DEMONSTRATION, &Runtime::Embedded)?;
     let small = networks::small();
     let mobile = networks::mobile();
     let mut rivals = [
         Tutorial::new("small network, 64 x 48", load(&small)?, 64, 48),
         Tutorial::new("MobileNet-like, 96 x 96", load(&mobile)?, 96, 96),
     ];
-    let frames = &recording[..FRAMES];
     let mut our_rounds = Vec::new();
     let mut rival_rounds = [Vec::new(), Vec::new()];
     // The first round warms up and is not counted.
@@ -110,51 +106,11 @@ fn medians<const N: usize>(rounds: &[[Duration; N]]) -> [f64; N] {
     })
 }
 
+/// Frames of the scene that the model that ships has learned.
 fn recording() -> Vec<Frame> {
     let start = DateTime::from_timestamp(1_760_000_000, 0).unwrap_or_default();
-    let frames = Scene::new(Kind::Boiler, 1).recording(14.0, 120, 0, start);
+    let frames = Scene::new(Kind::Boiler, 1).recording(14.0, FRAMES, 1, start);
     frames.into_iter().map(|(frame, _)| frame).collect()
-}
-
-fn scene(recording: &[Frame]) -> anyhow::Result<Classifier> {
-    let repaired: Vec<_> = recording
-        .iter()
-        .map(|frame| frame.repaired(&[]).pixels)
-        .collect();
-    let examples: Vec<_> = repaired
-        .iter()
-        .map(|pixels| Example {
-            pixels,
-            label: None,
-            adopted: false,
-        })
-        .collect();
-    let model = fit::train(&examples, None, &mut |_| ())
-        .context("learning the scene")?
-        .model;
-    let labels = std::iter::once("anomaly".to_owned()).chain(model.labels.names.clone());
-    let metadata = Metadata {
-        format: FORMAT,
-        labels: labels.collect(),
-        threshold_residual: model.residual_threshold,
-        threshold_envelope: model.envelope_threshold,
-        k: model.k,
-        frames: recording.len(),
-        first_frame: None,
-        last_frame: None,
-        dropped: Vec::new(),
-        adopted: Vec::new(),
-        camera: None,
-        orientation: String::new(),
-        labelled: false,
-        simulated: true,
-        software: String::new(),
-        golden: Golden {
-            frame: repaired[0].to_vec(),
-            scores: residual::assess(&model, &repaired[0]).scores,
-        },
-    };
-    Classifier::load(&onnx::write(&model, &metadata), &Runtime::Embedded)
 }
 
 fn load(network: &[u8]) -> anyhow::Result<Classifier> {

@@ -1,6 +1,6 @@
 //! `edge evaluate`: repeats the promise, so that nobody has to believe it.
 //!
-//! Each simulated scene is learned from 120 frames over two weeks. Then weeks are judged in which nothing is wrong, and
+//! Each simulated scene is learned from 120 frames over two weeks, as `edge train` does it. Then weeks are judged in which nothing is wrong, and
 //! faults of every class, all of them by the model file on the runtime that the agent uses. What was promised is set
 //! beside what was measured, and the exit code says whether it was kept.
 
@@ -19,6 +19,7 @@ use self::judge::Way;
 use self::trial::{Extent, Found, Quiet, Stressed, Trial, real};
 use crate::classify::Runtime;
 use crate::emulate::scene::{Kind, Scene};
+use crate::model::fit;
 
 /// Which faults are put where.
 mod injected;
@@ -40,11 +41,14 @@ const MISSED: u8 = 2;
 )]
 pub struct Options {
     /// Scenes to judge: boilers and panels in turn.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
     scenes: u64,
     /// Seed of the first scene; each further one has the next. 101 and above were never used to choose a constant.
     #[arg(long, default_value_t = 101)]
     seed: u64,
+    /// Frames that each scene is learned from, spread over 14 days.
+    #[arg(long, default_value_t = 120, value_parser = frames)]
+    frames: usize,
     /// Simulated days in which nothing is wrong, for each scene.
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3650))]
     days: Option<u16>,
@@ -116,9 +120,21 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     })
 }
 
+fn frames(text: &str) -> Result<usize, String> {
+    let most = fit::MOST_FRAMES;
+    match text.parse() {
+        Ok(frames) if (fit::FEWEST_FRAMES..=most).contains(&frames) => Ok(frames),
+        _ => Err(format!(
+            "a number from {} to {most} is needed",
+            fit::FEWEST_FRAMES
+        )),
+    }
+}
+
 fn extent(options: &Options) -> Extent {
     let (days, faults) = if options.quick { (8, 20) } else { (40, 100) };
     Extent {
+        training: options.frames,
         days: options.days.map_or(days, usize::from),
         faults,
         stress: options.stress,
@@ -139,7 +155,7 @@ fn setting(scenes: &[(Kind, u64)], extent: &Extent) -> String {
         Way::Graph(Runtime::Embedded) => "run by the built-in runtime".to_owned(),
         Way::Graph(Runtime::Library(path)) => format!("run by {}", path.display()),
     };
-    let (days, frames) = trial::TRAINING;
+    let (days, frames) = (trial::TRAINING_DAYS, extent.training);
     format!(
         "{boilers} boilers and {} panels, seeds {} to {}; each learned from {frames} frames over {days} days, then judged \
          for {} other days, a frame every 5 minutes; models {way}; alarm above {}",

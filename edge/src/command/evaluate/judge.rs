@@ -4,9 +4,8 @@ use anyhow::{Context as _, Result};
 
 use crate::classify::{Classifier, Runtime, Verdict};
 use crate::frame::{Frame, Place};
-use crate::model::fit::Fit;
-use crate::model::metadata::{FORMAT, Golden, Metadata};
-use crate::model::{Model, onnx, residual};
+use crate::model::training::Training;
+use crate::model::{Model, residual};
 
 /// Which of the two.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,15 +38,13 @@ pub enum Judged {
 }
 
 impl Judge {
-    /// Of a model that was just fitted, on simulated frames of this camera.
-    pub fn new(way: &Way, fit: &Fit, camera: &str, golden: &Frame) -> Result<Self> {
+    pub fn new(way: &Way, training: &Training) -> Result<Self> {
         let runtime = match way {
-            Way::Direct => return Ok(Self::Direct(Box::new(fit.model.clone()))),
+            Way::Direct => return Ok(Self::Direct(Box::new(training.model.clone()))),
             Way::Graph(runtime) => runtime,
         };
-        let bytes = onnx::write(&fit.model, &metadata(fit, camera, golden));
         let classifier =
-            Classifier::load(&bytes, runtime).context("the model that was just fitted")?;
+            Classifier::load(&training.onnx, runtime).context("the model that was just fitted")?;
         Ok(Self::Graph(Box::new(classifier)))
     }
 
@@ -90,30 +87,4 @@ fn largest(scores: &[f32]) -> usize {
     (0..scores.len())
         .max_by(|&a, &b| scores[a].total_cmp(&scores[b]))
         .unwrap_or(0)
-}
-
-fn metadata(fit: &Fit, camera: &str, golden: &Frame) -> Metadata {
-    let pixels = golden.repaired(&[]).pixels;
-    let labels = std::iter::once("anomaly".to_owned()).chain(fit.model.labels.names.clone());
-    Metadata {
-        format: FORMAT,
-        labels: labels.collect(),
-        threshold_residual: fit.model.residual_threshold,
-        threshold_envelope: fit.model.envelope_threshold,
-        k: fit.model.k,
-        frames: fit.used.len(),
-        first_frame: None,
-        last_frame: None,
-        dropped: Vec::new(),
-        adopted: Vec::new(),
-        camera: Some(camera.to_owned()),
-        orientation: "rows from the top, columns from the left".to_owned(),
-        labelled: true,
-        simulated: true,
-        software: format!("edge {}", env!("CARGO_PKG_VERSION")),
-        golden: Golden {
-            scores: residual::assess(&fit.model, &pixels).scores,
-            frame: pixels.to_vec(),
-        },
-    }
 }

@@ -8,15 +8,16 @@ use serde::Serialize;
 
 use super::injected::{Class, Injector, classes};
 use super::judge::{Judge, Judged, Way};
+use crate::capture::replay::{Recorded, Recording, Source};
 use crate::emulate::scene::{Course, LABELS, STEP, Scene, View};
 use crate::frame::{Frame, Place};
 use crate::model::Threshold;
-use crate::model::fit::{self, Example, Fit};
+use crate::model::training::{self, Training};
 
 /// Above this a frame is an alarm.
 pub const ALARM: f64 = 0.7;
-/// Days and frames to learn from.
-pub const TRAINING: (f64, usize) = (14.0, 120);
+/// Days to learn from.
+pub const TRAINING_DAYS: f64 = 14.0;
 /// After so many frames without alarm, the next one is a new episode: an hour.
 const QUIET: usize = 12;
 /// Days under each kind of stress.
@@ -37,6 +38,8 @@ enum Stream {
 /// How much of everything.
 #[derive(Debug, Clone)]
 pub struct Extent {
+    /// Frames to learn from.
+    pub training: usize,
     pub days: usize,
     /// Frames of each class of fault.
     pub faults: usize,
@@ -111,11 +114,11 @@ pub fn frames(extent: &Extent) -> usize {
 /// `progress` is told of frames as they are judged.
 pub fn run(scene: &Scene, extent: &Extent, progress: &dyn Fn(usize)) -> Result<Trial> {
     let began = Instant::now();
-    let (fit, golden) = learn(scene, extent.start)?;
+    let training = learn(scene, extent)?;
     let train_seconds = began.elapsed().as_secs_f64();
     let mut bench = Bench {
         scene,
-        judge: Judge::new(&extent.way, &fit, &scene.name(), &golden)?,
+        judge: Judge::new(&extent.way, &training)?,
         start: extent.start,
         judged: 0,
         spent: Duration::ZERO,
@@ -137,10 +140,10 @@ pub fn run(scene: &Scene, extent: &Extent, progress: &dyn Fn(usize)) -> Result<T
     }
     Ok(Trial {
         scene: scene.name(),
-        k: fit.model.k,
-        threshold_residual: fit.model.residual_threshold,
-        threshold_envelope: fit.model.envelope_threshold,
-        dropped: fit.dropped.len(),
+        k: training.model.k,
+        threshold_residual: training.model.residual_threshold,
+        threshold_envelope: training.model.envelope_threshold,
+        dropped: training.fit.dropped.len(),
         normal,
         faults,
         stress,
@@ -149,24 +152,28 @@ pub fn run(scene: &Scene, extent: &Extent, progress: &dyn Fn(usize)) -> Result<T
     })
 }
 
-fn learn(scene: &Scene, start: DateTime<Utc>) -> Result<(Fit, Frame)> {
-    let (days, frames) = TRAINING;
-    let recording = scene.recording(days, frames, Stream::Training as u64, start);
-    let repaired: Vec<_> = recording.iter().map(|(f, _)| f.repaired(&[])).collect();
-    let examples: Vec<Example<'_>> = recording
-        .iter()
-        .zip(&repaired)
-        .map(|((_, label), repaired)| Example {
-            pixels: &repaired.pixels,
-            label: LABELS.iter().position(|name| name == label),
-            adopted: false,
-        })
-        .collect();
-    let names = LABELS.map(str::to_owned);
-    let fit = fit::train(&examples, Some(&names), &mut |_| {})
-        .with_context(|| format!("cannot learn {}", scene.name()))?;
-    let (golden, _) = recording.into_iter().next().context("no frames")?;
-    Ok((fit, golden))
+/// As `edge train` would from a folder of these frames.
+fn learn(scene: &Scene, extent: &Extent) -> Result<Training> {
+    let stream = Stream::Training as u64;
+    let frames = scene.recording(TRAINING_DAYS, extent.training, stream, extent.start);
+    let frames = frames
+        .into_iter()
+        .enumerate()
+        .map(|(at, (frame, label))| Recorded {
+            frame,
+            label: Some(label.to_owned()),
+            source: Source {
+                path: format!("{at:03}").into(),
+                index: None,
+            },
+            adopted: None,
+        });
+    let recording = Recording {
+        frames: frames.collect(),
+        skipped: Vec::new(),
+    };
+    training::train(recording, &training::Options::default(), &mut |_| {})
+        .with_context(|| format!("cannot learn {}", scene.name()))
 }
 
 /// What is unusual about days in which nothing is wrong.
