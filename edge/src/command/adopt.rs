@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use super::train::{self, Progress, say};
 use crate::capture::replay::{self, Adopted, Recorded, Recording, Source};
 use crate::clock;
+use crate::frame::Place;
 use crate::model::metadata::Metadata;
 use crate::model::training::{self, Training};
 use crate::model::{gate, residual};
@@ -153,27 +154,23 @@ fn stamp(at: DateTime<Utc>) -> String {
 
 /// What it changed: the frames at hand, and what the rest of the picture pays for it.
 fn told(before: &Training, after: &Training, adoption: &[Recorded]) -> String {
-    let mut text = format!("Adopted {} frames as normal.\n\n", adoption.len());
-    text.push_str(
-        "frame                             place         too hot by   ratio before  after\n",
-    );
+    let mut lines = vec![
+        format!("Adopted {} frames as normal.\n", adoption.len()),
+        format!(
+            "{:<48}{:<16}{:>10}{:>10}{:>10}",
+            "frame", "place (from 0)", "off by", "ratio was", "is now"
+        ),
+    ];
     for recorded in adoption {
         let pixels = recorded.frame.repaired(&[]).pixels;
-        let (old, new) = (
-            residual::assess(&before.model, &pixels),
-            residual::assess(&after.model, &pixels),
-        );
-        let place = crate::frame::Place::of(old.index);
-        let name = recorded
-            .source
-            .path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy();
-        text.push_str(&format!(
-            "{name:<32}  row {:>2} col {:>2}  {:>+7.1} deg C  {:>12.2}  {:>5.2}{}\n",
-            place.row,
-            place.column,
+        let old = residual::assess(&before.model, &pixels);
+        let new = residual::assess(&after.model, &pixels);
+        let Place { row, column } = Place::of(old.index);
+        let name = recorded.source.path.file_name().unwrap_or_default();
+        lines.push(format!(
+            "{:<48}{:<16}{:>7.1} °C{:>10.2}{:>10.2}{}",
+            name.to_string_lossy(),
+            format!("row {row}, col {column}"),
             old.delta_t,
             old.ratio,
             new.ratio,
@@ -184,39 +181,40 @@ fn told(before: &Training, after: &Training, adoption: &[Recorded]) -> String {
             },
         ));
     }
-    text.push_str(&format!(
-        "\n{:<44}{:>10}{:>10}\n",
-        "what it costs", "before", "after"
+    lines.push(format!(
+        "\n{:<48}{:>10}{:>10}",
+        "what it costs", "was", "is now"
     ));
-    let mut line = |what: &str, old: f64, new: f64| {
-        text.push_str(&format!("{what:<44}{old:>10.2}{new:>10.2}\n"));
-    };
-    line(
-        "frames",
-        before.report.frames as f64,
-        after.report.frames as f64,
-    );
-    line(
-        "residual threshold (multiples of the noise)",
-        before.model.residual_threshold.clamped,
-        after.model.residual_threshold.clamped,
-    );
-    line(
-        "envelope threshold (deg C)",
-        before.model.envelope_threshold.clamped,
-        after.model.envelope_threshold.clamped,
-    );
-    for (old, new) in before
-        .report
-        .detectable
-        .iter()
-        .zip(&after.report.detectable)
-    {
-        line(
-            &format!("seen at half of the places, radius {} (deg C)", old.radius),
-            f64::from(old.median),
-            f64::from(new.median),
+    let thresholds = |training: &Training| {
+        let Training { model, report, .. } = training;
+        let (residual, envelope) = (
+            model.residual_threshold.clamped,
+            model.envelope_threshold.clamped,
         );
+        let mut values = vec![report.frames as f64, residual, envelope];
+        values.extend(
+            report
+                .detectable
+                .iter()
+                .map(|spots| f64::from(spots.median)),
+        );
+        values
+    };
+    let names = [
+        "frames",
+        "unexplained, threshold (times the noise)",
+        "hotter than ever, threshold (°C)",
+    ];
+    let spots = after.report.detectable.iter().map(|spots| {
+        format!(
+            "spot of {} px seen at half of the places (°C)",
+            spots.radius
+        )
+    });
+    let names = names.map(str::to_owned).into_iter().chain(spots);
+    for ((name, old), new) in names.zip(thresholds(before)).zip(thresholds(after)) {
+        lines.push(format!("{name:<48}{old:>10.2}{new:>10.2}"));
     }
-    text
+    lines.push(String::new());
+    lines.join("\n")
 }

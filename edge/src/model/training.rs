@@ -157,32 +157,26 @@ fn examples<'a>(lessons: &'a [Lesson], names: Option<&[String]>) -> Vec<Example<
 }
 
 /// A frame that was adopted may lie in the recording still, as one that did not fit: it counts once, as adopted.
-fn once(frames: Vec<Recorded>) -> Vec<Recorded> {
-    let (adopted, others): (Vec<_>, Vec<_>) = frames
-        .iter()
-        .partition(|recorded| recorded.adopted.is_some());
-    let twin = |recorded: &Recorded| {
-        others
-            .iter()
-            .find(|other| other.frame.pixels == recorded.frame.pixels)
+fn once(mut frames: Vec<Recorded>) -> Vec<Recorded> {
+    let is_twin = |one: &Recorded, other: &Recorded| {
+        one.adopted.is_some() && other.adopted.is_none() && one.frame.pixels == other.frame.pixels
     };
-    let is_twin = |recorded: &Recorded| {
-        recorded.adopted.is_none()
-            && adopted
-                .iter()
-                .any(|other| other.frame.pixels == recorded.frame.pixels)
-    };
+    let twins: Vec<(usize, usize)> = (0..frames.len())
+        .filter(|&one| frames[one].adopted.is_some())
+        .flat_map(|one| (0..frames.len()).map(move |other| (one, other)))
+        .filter(|&(one, other)| is_twin(&frames[one], &frames[other]))
+        .collect();
+    for &(adopted, twin) in &twins {
+        if frames[adopted].label.is_none() {
+            frames[adopted].label = frames[twin].label.take();
+        }
+    }
+    let mut place = 0..;
+    frames.retain(|_| {
+        let place = place.next();
+        !twins.iter().any(|&(_, twin)| Some(twin) == place)
+    });
     frames
-        .iter()
-        .filter(|recorded| !is_twin(recorded))
-        .map(|recorded| {
-            let mut recorded = recorded.clone();
-            if recorded.adopted.is_some() && recorded.label.is_none() {
-                recorded.label = twin(&recorded).and_then(|twin| twin.label.clone());
-            }
-            recorded
-        })
-        .collect()
 }
 
 /// Mends each frame; those with too much to mend are no pictures of the scene and are counted only.
