@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::support::edge::{printed, refused, run};
 use edge::capture::replay::{self, OnBad, Recorded, Source};
-use edge::frame::{COLUMNS, Frame};
+use edge::frame::{COLUMNS, Frame, npy};
 use edge::model::{self, gate};
 
 /// A folder `frames` of a simulated boiler, labelled.
@@ -126,6 +126,81 @@ fn a_folder_becomes_a_model_with_a_report_and_a_page() {
             .sum();
         assert!((sum - 1.0).abs() < 1e-5, "{line}");
         assert!(anomaly(line) < 0.7, "it was trained on this: {line}");
+    }
+}
+
+/// Our reference implementation's frames, through the commands: what is learned and what is said of 40 frames.
+#[test]
+fn the_commands_agree_with_the_reference() {
+    let home = tempfile::tempdir().expect("a directory");
+    let fixture = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/golden"));
+    let expected: Value = serde_json::from_str(
+        &std::fs::read_to_string(fixture.join("expected.json")).expect("a file"),
+    )
+    .expect("it is JSON");
+    let frames = replay::read_file(&fixture.join("train.npy")).expect("an array of frames");
+    for (number, recorded) in frames.iter().enumerate() {
+        let label = expected["train_label"][number].as_u64().expect("a number");
+        let folder = home
+            .path()
+            .join("frames")
+            .join(["cold", "warm", "hot"][usize::try_from(label).expect("small")]);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let array = npy::format(&[&recorded.frame]).expect("an array");
+        std::fs::write(folder.join(format!("{number:03}.npy")), array).expect("it is written");
+    }
+    let report = train(home.path(), &[]);
+    assert_eq!(report["k"], expected["k"]);
+    assert_eq!(report["dropped"], serde_json::json!([]));
+    for threshold in ["threshold_residual", "threshold_envelope"] {
+        for part in ["raw", "clamped"] {
+            let (found, wanted) = (&report[threshold][part], &expected[threshold][part]);
+            let off = (found.as_f64().expect("found") - wanted.as_f64().expect("wanted")).abs();
+            assert!(
+                off < 1e-3,
+                "{threshold} {part}: {found} in place of {wanted}"
+            );
+        }
+    }
+
+    let test = fixture.join("test.npy");
+    let mut runtimes = vec![vec![]];
+    match std::env::var("THERMAL_WATCH_ONNXRUNTIME") {
+        Ok(library) => runtimes.push(vec!["--runtime".to_owned(), library]),
+        Err(_) => println!("skipped: THERMAL_WATCH_ONNXRUNTIME names no library of ONNX Runtime"),
+    }
+    for runtime in runtimes {
+        let mut arguments = vec![
+            "classify",
+            "--model",
+            "model.onnx",
+            "--json",
+            test.to_str().expect("a path"),
+        ];
+        arguments.extend(runtime.iter().map(String::as_str));
+        let told = printed(home.path(), &arguments);
+        assert_eq!(told.lines().count(), 40);
+        for (frame, line) in told.lines().enumerate() {
+            let line: Value = serde_json::from_str(line).expect("each line is JSON");
+            for (at, label) in ["anomaly", "cold", "warm", "hot"].iter().enumerate() {
+                let wanted = expected["scores"][frame][at].as_f64().expect("a score");
+                let off = (line["scores"][label].as_f64().expect("a score") - wanted).abs();
+                assert!(
+                    off < 1e-4,
+                    "frame {frame}, {label}: {line} in place of {wanted}"
+                );
+            }
+            let index =
+                line["y"].as_u64().expect("a row") * 32 + line["x"].as_u64().expect("a column");
+            assert_eq!(
+                expected["index"][frame].as_u64(),
+                Some(index),
+                "frame {frame}"
+            );
+            let off = line["delta_t"].as_f64().expect("deg C")
+                - expected["delta_t"][frame].as_f64().expect("deg C");
+            assert!(off.abs() < 1e-2, "frame {frame}: {line}");
+        }
     }
 }
 
