@@ -177,7 +177,7 @@ fn rate(rate: f64) -> String {
     if rate == 0.0 {
         "0".to_owned()
     } else {
-        format!("{rate:.0e}")
+        format!("{rate:.1e}")
     }
 }
 
