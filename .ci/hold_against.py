@@ -1,6 +1,6 @@
 """Checks one of our models with the ONNX checker, and what two runtimes said of the same frames (JSON lines).
 
-Usage: onnx.py MODEL EMBEDDED LIBRARY
+Usage: hold_against.py MODEL EMBEDDED LIBRARY
 """
 
 import json
