@@ -376,3 +376,40 @@ fn a_camera_that_was_moved_sees_everything_elsewhere() {
     assert!(misfit(&moved, &usual, 1) < misfit(&moved, &usual, 0));
     assert_eq!(usual, seen([0.0, 0.0]));
 }
+
+/// The promise on two scenes and 80 days in which nothing is wrong; the table of all of them takes a minute in a release build.
+#[test]
+fn the_promise_is_kept_on_a_boiler_and_a_panel() {
+    let home = tempfile::tempdir().expect("a directory");
+    let arguments = [
+        "evaluate", "--seed", "103", "--scenes", "2", "--direct", "--json",
+    ];
+    let told = crate::support::edge::printed(home.path(), &arguments);
+    let evaluation: serde_json::Value = serde_json::from_str(&told).expect("it is JSON");
+    let targets = evaluation["targets"].as_array().expect("a list");
+    assert_eq!(targets.len(), 5);
+    for target in targets {
+        assert_eq!(target["met"], true, "{target}");
+    }
+    assert_eq!(evaluation["normal"]["frames"], 2 * 40 * 288);
+}
+
+#[test]
+fn a_missed_promise_is_an_exit_code() {
+    let home = tempfile::tempdir().expect("a directory");
+    // Few frames make a model blind.
+    let arguments = [
+        "evaluate", "--frames", "30", "--scenes", "1", "--quick", "--days", "1",
+    ];
+    let output = crate::support::edge::run(home.path(), &arguments);
+    let told = String::from_utf8(output.stdout).expect("text");
+    assert!(
+        told.contains("✗ spots of 6 °C, radius 2 px, found"),
+        "{told}"
+    );
+    assert!(
+        told.contains("What it cannot see") && told.contains("pump"),
+        "{told}"
+    );
+    assert_eq!(output.status.code(), Some(2), "{told}");
+}

@@ -1,4 +1,4 @@
-//! NumPy's array files: [24, 32], [768], [n, 24, 32] or [n, 768] temperatures of any usual type of number.
+//! NumPy's array files: `[24, 32]`, `[768]`, `[n, 24, 32]` or `[n, 768]` temperatures of any usual type of number.
 //!
 //! A header may lie. What it claims is compared with what is there before anything is taken up, and it must look as
 //! NumPy writes it, because the reader beneath trusts it: it recurses into brackets and multiplies without looking.
