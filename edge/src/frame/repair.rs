@@ -2,8 +2,8 @@
 //!
 //! A source behind the lens always leaks into the pixels beside it, however small it is. A pixel that stands alone by
 //! more than 6 deg C is therefore broken, and no reason to call anybody. A source between two pixels shows in both, and
-//! leaks from both. Three broken neighbours vouch for each other, and a corner for itself because the edge is repeated
-//! outwards, which is why the camera's own list of bad pixels is asked too.
+//! leaks from both. Three broken neighbours vouch for each other, which is why the camera's own list of bad pixels is asked
+//! too.
 
 use super::{COLUMNS, PIXELS, Pixels, ROWS, Repaired};
 
@@ -56,14 +56,15 @@ fn is_broken(pixel: f32, neighbours: &[f32; 8], median: f32) -> bool {
     contrast > LONELY && second < LEAK * contrast && !is_half
 }
 
-/// The eight around a pixel, ascending, the edge repeated outwards. What is not a number sorts last.
+/// The eight around a pixel, ascending; beyond the edge stands what is before it, so that no pixel vouches for itself.
+/// What is not a number sorts last.
 fn neighbours(pixels: &Pixels, row: usize, column: usize) -> [f32; 8] {
-    let rows = [row.saturating_sub(1), row, (row + 1).min(ROWS - 1)];
-    let columns = [
-        column.saturating_sub(1),
-        column,
-        (column + 1).min(COLUMNS - 1),
-    ];
+    let around = |at: usize, count: usize| match at {
+        0 => [1, 0, 1],
+        at if at + 1 == count => [at - 1, at, at - 1],
+        at => [at - 1, at, at + 1],
+    };
+    let (rows, columns) = (around(row, ROWS), around(column, COLUMNS));
     let mut found = [0.0; 8];
     let mut at = 0;
     for (i, &y) in rows.iter().enumerate() {
