@@ -10,6 +10,7 @@ use std::path::Path;
 use edge::classify::convention::{Overrides, Scale};
 use edge::classify::{self, Classifier, Options, Runtime, Verdict};
 use edge::frame::{Frame, PIXELS, Pixels};
+use edge::model::onnx::{Attribute, Data, Dim, Element, Graph};
 use edge::model::residual;
 use edge::picture::{self, Colours, Range};
 use proptest::prelude::*;
@@ -136,7 +137,7 @@ fn damage_is_found_by_the_golden_answer() {
     };
     refused(
         &models::damaged(&models::scene_file(), &model),
-        "golden answer",
+        "the file is damaged",
     );
     let mut metadata = models::metadata(&model);
     metadata.golden.scores[1] += 0.01;
@@ -336,4 +337,39 @@ proptest! {
         let (before, after) = (classified(&mut classifier, &pixels), classified(&mut classifier, &moved));
         prop_assert!(close(&scores(&before), &scores(&after), 1e-3), "{:?} {:?}", before, after);
     }
+}
+
+/// ONNX has defaults for the attributes of windows, and exporters leave them out.
+#[test]
+fn windows_without_their_attributes_run_on_the_built_in_runtime() {
+    let ones = |count: usize| Data::Float(vec![0.01; count]);
+    let graph = Graph::new("bare")
+        .input("frame", Element::Float, &[1, 1, 24, 32].map(Dim::Size))
+        .output("scores", Element::Float, &[1, 2].map(Dim::Size))
+        .initializer("weights", &[2, 1, 3, 3], ones(18))
+        .node("Conv", &["frame", "weights"], &["a"], &[])
+        .node(
+            "MaxPool",
+            &["a"],
+            &["b"],
+            &[("kernel_shape", Attribute::Ints(vec![2, 2]))],
+        )
+        .node(
+            "AveragePool",
+            &["b"],
+            &["c"],
+            &[("kernel_shape", Attribute::Ints(vec![2, 2]))],
+        )
+        .node("GlobalAveragePool", &["c"], &["d"], &[])
+        .node("Flatten", &["d"], &["e"], &[("axis", Attribute::Int(1))])
+        .node(
+            "Softmax",
+            &["e"],
+            &["scores"],
+            &[("axis", Attribute::Int(1))],
+        );
+    let file = edge::model::onnx::encode(&graph, &[("labels".to_owned(), "a,b".to_owned())]);
+    let mut classifier = Classifier::load(&file, &Runtime::Embedded).unwrap();
+    let found = classified(&mut classifier, &[25.0; PIXELS]);
+    assert!(close(&scores(&found), &[0.5, 0.5], 1e-5), "{found:?}");
 }

@@ -11,7 +11,7 @@ use edge::{
     model::{
         Assessment, Model,
         detectable::{detectable, spot},
-        fit::{Example, Fit, MOST_FRAMES, thin, train},
+        fit::{Example, Fit, train},
         residual::{assess, assess_maps},
     },
 };
@@ -266,25 +266,6 @@ fn the_place_and_the_difference_of_a_spot() {
     let largest = maps.ratio.iter().copied().fold(f32::MIN, f32::max);
     assert_eq!(maps.ratio[found.index].to_bits(), largest.to_bits());
     assert_eq!(found, assess(model, &frame));
-}
-
-#[test]
-fn thinned_evenly() {
-    assert_eq!(thin(3), [0, 1, 2]);
-    assert_eq!(thin(MOST_FRAMES).len(), MOST_FRAMES);
-    for count in [501, 502, 1000, 12_345] {
-        let chosen = thin(count);
-        assert_eq!(
-            (chosen.len(), chosen[0], chosen[MOST_FRAMES - 1]),
-            (MOST_FRAMES, 0, count - 1)
-        );
-        let steps: Vec<usize> = chosen.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        let (least, most) = (steps.iter().min().unwrap(), steps.iter().max().unwrap());
-        assert!(
-            *least >= 1 && most - least <= 1,
-            "{count}: {least} to {most}"
-        );
-    }
 }
 
 proptest! {

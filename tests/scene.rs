@@ -411,5 +411,5 @@ fn a_missed_promise_is_an_exit_code() {
         told.contains("What it cannot see") && told.contains("pump"),
         "{told}"
     );
-    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert_eq!(output.status.code(), Some(3), "{told}");
 }

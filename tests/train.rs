@@ -98,10 +98,7 @@ fn a_folder_becomes_a_model_with_a_report_and_a_page() {
     }
     assert_eq!(report["simulated"], true);
     let warnings = report["warnings"].to_string();
-    assert!(
-        warnings.contains("Only 6") && warnings.contains("simulated"),
-        "{warnings}"
-    );
+    assert!(warnings.contains("Only 6"), "{warnings}");
     assert!(
         !warnings.contains("span"),
         "five days are enough: {warnings}"
@@ -317,7 +314,10 @@ fn a_false_alarm_can_be_adopted() {
         "a new heater",
     ];
     let text = printed(home, &adopt);
-    assert!(text.contains("Adopted 4 frames"), "{text}");
+    assert!(
+        text.contains("Adopted as normal: 4 frames") && text.contains("None of them is an alarm"),
+        "{text}"
+    );
     for line in classify(home, "model.onnx", "alarm-later") {
         assert!(anomaly(&line) < 0.7, "adopted: {line}");
     }
@@ -331,6 +331,116 @@ fn a_false_alarm_can_be_adopted() {
     assert!(adopted == std::fs::read(home.join("model.onnx")).expect("a model"));
     let complaint = refused(home, &adopt);
     assert!(complaint.contains("adopted before"), "{complaint}");
+}
+
+#[test]
+fn what_would_spoil_a_model_is_not_adopted() {
+    let home = recording(60, 10);
+    let home = home.path();
+    train(home, &[]);
+    let before = std::fs::read(home.join("model.onnx")).expect("a model");
+    with_spot(home, 20, 9.0, "alarm/0.csv");
+    printed(
+        home,
+        &[
+            "capture",
+            "--simulate",
+            "panel",
+            "--frames",
+            "30",
+            "--out",
+            "panel",
+        ],
+    );
+    with_spot(home, 20, f32::NAN, "broken/0.csv");
+    for (frames, recording, reason) in [
+        ("panel/hot", "frames", "another camera"),
+        ("broken", "frames", "broken pixels"),
+        ("alarm", "panel", "was not trained on panel"),
+        ("alarm", "frames/hot", "too few"),
+        ("alarm", "nowhere", "is no folder"),
+    ] {
+        let complaint = refused(home, &["adopt", frames, "--recording", recording]);
+        assert!(
+            complaint.contains(reason),
+            "{frames} {recording}: {complaint}"
+        );
+        assert!(!home.join(recording).join("adopted").exists());
+    }
+    assert!(before == std::fs::read(home.join("model.onnx")).expect("the model"));
+}
+
+#[test]
+fn files_are_written_where_files_can_be() {
+    let home = recording(40, 5);
+    let home = home.path();
+    for (arguments, reason) in [
+        (["train", "frames", "--out", "model.html"], "would both be"),
+        (
+            ["train", "frames", "--out", "frames"],
+            "is there and is no file",
+        ),
+        (
+            ["train", "frames", "--out", "/dev/null"],
+            "is there and is no file",
+        ),
+    ] {
+        let complaint = refused(home, &arguments);
+        assert!(complaint.contains(reason), "{arguments:?}: {complaint}");
+    }
+    // Folders are made, and a link stays a link.
+    printed(home, &["train", "frames", "--out", "new/deep/model.onnx"]);
+    std::os::unix::fs::symlink("new/deep/model.onnx", home.join("linked.onnx")).expect("a link");
+    std::fs::write(home.join("new/deep/model.onnx"), "old").expect("it is written");
+    printed(home, &["train", "frames", "--out", "linked.onnx"]);
+    assert!(home.join("linked.onnx").is_symlink());
+    assert!(
+        std::fs::metadata(home.join("new/deep/model.onnx"))
+            .expect("the target")
+            .len()
+            > 1000
+    );
+}
+
+#[test]
+fn frames_of_anomalies_are_not_learned() {
+    let home = recording(40, 5);
+    with_spot(home.path(), 20, 9.0, "frames/anomaly/0.csv");
+    for more in [vec![], vec!["--unlabelled"]] {
+        let arguments = [vec!["train", "frames"], more].concat();
+        let complaint = refused(home.path(), &arguments);
+        assert!(complaint.contains("labelled `anomaly`"), "{complaint}");
+    }
+}
+
+#[test]
+fn other_units_are_told() {
+    let home = tempfile::tempdir().expect("a directory");
+    let home = home.path();
+    let table = |of: f64| {
+        (0..40)
+            .map(|frame| {
+                let row: Vec<String> = (0..768)
+                    .map(|pixel| {
+                        format!(
+                            "{:.1}",
+                            of + f64::from((pixel * 7 + frame * 13) % 11) / 10.0
+                        )
+                    })
+                    .collect();
+                row.join(",") + "\n"
+            })
+            .collect::<String>()
+    };
+    std::fs::write(home.join("fahrenheit.csv"), table(70.0)).expect("it is written");
+    let text = printed(home, &["train", "fahrenheit.csv"]);
+    assert!(text.contains("Fahrenheit"), "{text}");
+    std::fs::write(home.join("hundredths.csv"), table(2100.0)).expect("it is written");
+    let complaint = refused(home, &["train", "hundredths.csv"]);
+    assert!(
+        complaint.contains("none of the 40 frames") && complaint.contains("hundredths"),
+        "{complaint}"
+    );
 }
 
 #[test]

@@ -11,8 +11,14 @@ pub mod picture;
 pub mod probe_runtime;
 pub mod train;
 
+/// Files written whole or not at all.
+mod output;
+
 use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+
+use anyhow::Context;
 
 use clap::{Parser, Subcommand};
 
@@ -60,7 +66,29 @@ pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> ExitCode {
         Command::Evaluate(options) => evaluate::run(&options),
         Command::ProbeRuntime(options) => probe_runtime::run(&options),
     };
-    result.unwrap_or_else(|error| fail(&error))
+    match result {
+        Ok(code) => code,
+        // Whoever read what was said has enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+/// Says all of it now: whoever waits at the other end gets whole lines.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut output = std::io::stdout().lock();
+    output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+        .context("writing to standard output")
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+    })
 }
 
 #[expect(clippy::print_stderr, reason = "this is the command line")]

@@ -68,6 +68,14 @@ impl Frame {
         }
     }
 
+    /// Whether it is the same frame in hundredths of a degree, which is what text keeps of it.
+    pub fn is_copy_of(&self, other: &Self) -> bool {
+        let pairs = self.pixels.iter().zip(other.pixels.iter());
+        pairs
+            .into_iter()
+            .all(|(one, other)| (one - other).abs() < 0.0051 || one.total_cmp(other).is_eq())
+    }
+
     /// Mends broken pixels: those that `known_bad` lists (from the camera's EEPROM), and those that cannot be true.
     pub fn repaired(&self, known_bad: &[usize]) -> Repaired {
         repair::repair(&self.pixels, known_bad)

@@ -44,6 +44,9 @@ pub mod training;
 /// What the training has to say for itself: as text, JSON and a page.
 pub mod report;
 
+/// The score that says that something is not normal; never a label of normal frames.
+pub const ANOMALY: &str = "anomaly";
+
 /// How often a pixel's neighbourhood is smoothed: not at all, by 0.8 and by 1.6 pixels.
 pub const SCALES: usize = 3;
 /// The model that ships: a simulated boiler, for demonstration. `edge/models/README.md` says how it was made.

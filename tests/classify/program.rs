@@ -318,7 +318,7 @@ fn check_model_tells_what_a_model_is_or_why_it_is_none() {
     fs::write(world.path().join("damaged.onnx"), damaged).unwrap();
     fails(
         &run(&world, &["check-model", "damaged.onnx"]),
-        &["damaged.onnx", "golden answer"],
+        &["damaged.onnx", "the file is damaged"],
     );
     fails(
         &run(&world, &["check-model", "frames/1-normal.csv"]),
@@ -381,4 +381,65 @@ fn a_strangers_picture_model_works_from_the_command_line() {
         ),
         "{said}"
     );
+}
+
+#[test]
+fn without_a_model_the_one_here_is_used_or_a_warning_given() {
+    let folder = world();
+    let spot = ["classify", "--json", "frames/3-spot.csv"];
+    let output = run(&folder, &spot);
+    assert!(text(&output.stderr).contains("simulated boiler"));
+    fs::copy(
+        folder.path().join("scene.onnx"),
+        folder.path().join("model.onnx"),
+    )
+    .unwrap();
+    let output = run(&folder, &spot);
+    assert_eq!(text(&output.stderr), "");
+    let named = run(
+        &folder,
+        &[
+            "classify",
+            "--model",
+            "scene.onnx",
+            "--json",
+            "frames/3-spot.csv",
+        ],
+    );
+    assert_eq!(lines(&output), lines(&named));
+}
+
+#[test]
+fn alarms_are_kept_and_drawn() {
+    let folder = world();
+    let classify = [
+        "classify",
+        "--model",
+        "scene.onnx",
+        "--keep",
+        "alarms",
+        "frames",
+    ];
+    assert!(run(&folder, &classify).status.success());
+    let kept: Vec<_> = fs::read_dir(folder.path().join("alarms"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let again = run(
+        &folder,
+        &["classify", "--model", "scene.onnx", "--json", "alarms"],
+    );
+    assert!(lines(&again)[0]["scores"]["anomaly"].as_f64() > Some(0.7));
+    let picture = [
+        "picture",
+        "alarms",
+        "--model",
+        "scene.onnx",
+        "--out",
+        "alarm.png",
+    ];
+    let output = run(&folder, &picture);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(folder.path().join("alarm.png").is_file());
 }

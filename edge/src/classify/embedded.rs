@@ -9,6 +9,9 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, anyhow, ensure};
 use rten::{Model, NodeId, RunOptions, ThreadPool, Value, ValueView};
 
+/// What rten wants to see written out.
+mod complete;
+
 use super::Ports;
 
 /// rten does not tell its version; the workspace pins this one.
@@ -23,7 +26,7 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) fn load(bytes: &[u8], ports: &Ports) -> anyhow::Result<Self> {
-        let model = guarded("loading", || Ok(Model::load(bytes.to_vec())?))?;
+        let model = guarded("loading", || Ok(Model::load(complete::completed(bytes)?)?))?;
         let node = |name: &str| {
             model
                 .find_node(name)

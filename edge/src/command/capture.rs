@@ -8,7 +8,7 @@ mod thin;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -117,11 +117,12 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let missing = compare(&places, &frames, options.format)?;
     write(&places, &frames, &missing, options.format)?;
     let report = Report::new(&options.out, &frames, missing.len(), &skipped);
-    let mut out = io::stdout().lock();
     if options.json {
-        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+        super::say(&format!("{}\n", serde_json::to_string(&report)?))?;
     } else {
-        report.print(&mut out)?;
+        let mut text = Vec::new();
+        report.print(&mut text)?;
+        super::say(&String::from_utf8_lossy(&text))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -57,7 +57,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     } else {
         as_text(&classifier, time)
     };
-    super::classify::write(&mut std::io::stdout().lock(), &text)?;
+    super::say(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,7 +4,7 @@
 //! for the summary. A file that is no frame ends the run, unless it was said that such files be skipped.
 
 use std::ffi::OsStr;
-use std::io::{ErrorKind, IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ use crate::capture::replay::{self, Contents, Recorded};
 use crate::classify::convention::{Overrides, Scale};
 use crate::classify::{self, Classification, Classifier, Runtime, Verdict};
 use crate::frame::Pixels;
-use crate::model;
+use crate::model::{self, ANOMALY};
 use crate::picture::{self, Colours, Look, Mark, Range, Shades};
 
 /// One frame as one line of JSON.
@@ -22,8 +22,10 @@ mod line;
 /// Frames and their summary for people.
 mod text;
 
-/// The score that says that something is wrong.
-const ANOMALY: &str = "anomaly";
+/// What `edge train` writes unless told otherwise.
+const MODEL: &str = "model.onnx";
+/// Beyond this a frame is kept for whoever wants to look at it, or adopt it.
+const ALARM: f32 = 0.7;
 /// From here on a place is worth pointing at.
 const WORTH_A_MARK: f32 = 0.3;
 /// A frame, a score or a sensor beyond `--fail-above`.
@@ -46,7 +48,7 @@ pub struct Options {
     /// Frames: CSV or .npy files, folders of them, or `-` for standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The model; without it, the one that ships for demonstration.
+    /// The model [default: model.onnx here; without one, that of a simulated boiler, for demonstration].
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     #[command(flatten)]
@@ -60,6 +62,9 @@ pub struct Options {
     /// Write a PNG of each frame into this folder, with the hot spot marked.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
+    /// Copy each frame with an anomaly above 0.7 into this folder, to look at or to adopt.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
     /// Leave out files that are no frames, instead of stopping.
     #[arg(long)]
     skip_bad: bool,
@@ -121,11 +126,10 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     }
     let mut teller = Teller::new(options);
     match classify_all(&mut classifier, options, &mut teller) {
-        // Whoever read has enough.
-        Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
-        Err(error) => Err(error),
-        Ok(()) if teller.summary.beyond() => Ok(ExitCode::from(BEYOND)),
-        Ok(()) => Ok(ExitCode::SUCCESS),
+        // Whoever read has enough; what was seen until then counts.
+        Err(error) if !super::is_broken_pipe(&error) => Err(error),
+        _ if teller.summary.beyond() => Ok(ExitCode::from(BEYOND)),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -171,10 +175,16 @@ pub fn write(to: &mut impl Write, text: &str) -> anyhow::Result<()> {
 
 fn load(options: &Options, runtime: &Runtime) -> anyhow::Result<Classifier> {
     let load = options.how.load_options()?;
+    let here = Path::new(MODEL);
     match &options.model {
         Some(path) => classify::load_file(path, runtime, &load),
-        None => classify::load_bytes(model::DEMONSTRATION, runtime, &load)
-            .context("the model that ships for demonstration"),
+        None if here.exists() => classify::load_file(here, runtime, &load),
+        None => {
+            let warning = "no --model, and no model.onnx here: a model of a simulated boiler judges these frames, for demonstration only\n";
+            write(&mut std::io::stderr(), warning)?;
+            classify::load_bytes(model::DEMONSTRATION, runtime, &load)
+                .context("the model that ships for demonstration")
+        }
     }
 }
 
@@ -257,7 +267,10 @@ impl<'a> Teller<'a> {
             }
             text + "\n"
         };
-        write(&mut std::io::stdout().lock(), &text)?;
+        super::say(&text)?;
+        if let Some(folder) = &self.options.keep {
+            self.keep(folder, recorded, verdict)?;
+        }
         if let Some(folder) = &self.options.pictures {
             let pixels = recorded.frame.repaired(&[]).pixels;
             self.draw(folder, recorded, &pixels, verdict)?;
@@ -286,12 +299,33 @@ impl<'a> Teller<'a> {
         std::fs::write(&path, image.png()?).with_context(|| format!("writing {}", path.display()))
     }
 
+    /// Under the time of its capture; what was kept in an earlier run is left as it is.
+    fn keep(&self, folder: &Path, recorded: &Recorded, verdict: &Verdict) -> anyhow::Result<()> {
+        let Verdict::Classified(found) = verdict else {
+            return Ok(());
+        };
+        if anomaly(found).is_none_or(|score| score <= ALARM) {
+            return Ok(());
+        }
+        let stem = match recorded.frame.captured_at {
+            Some(at) => at.format("%Y%m%dT%H%M%SZ").to_string(),
+            None => format!("frame-{:06}", self.summary.frames),
+        };
+        let path = folder.join(stem + ".csv");
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("making the folder {}", folder.display()))?;
+        if path.exists() && recorded.frame.captured_at.is_some() {
+            return Ok(());
+        }
+        replay::write(&path, recorded)
+    }
+
     fn end(&self) -> anyhow::Result<()> {
         if self.options.json {
             return Ok(());
         }
         let text = self.summary.text();
-        write(&mut std::io::stdout().lock(), &text)
+        super::say(&text)
     }
 }
 
@@ -336,12 +370,6 @@ fn read_standard_input() -> anyhow::Result<Contents> {
             bad: vec![bad],
         },
     })
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 fn score(text: &str) -> Result<f32, String> {

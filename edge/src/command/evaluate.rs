@@ -4,7 +4,7 @@
 //! faults of every class, all of them by the model file on the runtime that the agent uses. What was promised is set
 //! beside what was measured, and the exit code says whether it was kept.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -17,7 +17,7 @@ use serde::Serialize;
 use self::injected::Class;
 use self::judge::Way;
 use self::trial::{Extent, Found, Quiet, Stressed, Trial, real};
-use crate::classify::Runtime;
+use crate::classify::{self, Runtime};
 use crate::emulate::scene::{Kind, Scene};
 use crate::model::fit;
 
@@ -31,7 +31,7 @@ mod table;
 mod trial;
 
 /// A promise was not kept.
-const MISSED: u8 = 2;
+const MISSED: u8 = 3;
 
 /// Learns simulated scenes, counts false alarms and found faults, and says whether the promise is kept.
 #[derive(Debug, clap::Args)]
@@ -62,7 +62,7 @@ pub struct Options {
     #[arg(long, conflicts_with = "runtime")]
     direct: bool,
     /// Run the model with ONNX Runtime from this library instead of the built-in runtime.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "PATH", env = "EDGE_RUNTIME")]
     runtime: Option<PathBuf>,
     /// Print everything as JSON.
     #[arg(long)]
@@ -92,6 +92,9 @@ struct Target {
 
 pub fn run(options: &Options) -> Result<ExitCode> {
     let extent = extent(options);
+    if let Way::Graph(runtime) = &extent.way {
+        classify::prepare_environment(runtime)?;
+    }
     let scenes: Vec<(Kind, u64)> = (0..options.scenes)
         .map(|turn| {
             let kind = [Kind::Boiler, Kind::Panel][usize::from(turn % 2 == 1)];
@@ -103,16 +106,16 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     bar.finish_and_clear();
     let evaluation = Evaluation::new(setting(&scenes, &extent), trials);
 
-    let mut output = std::io::stdout().lock();
-    if options.json {
-        serde_json::to_writer_pretty(&mut output, &evaluation)?;
-        writeln!(output)?;
+    let told = if options.json {
+        serde_json::to_string(&evaluation)? + "\n"
     } else {
-        writeln!(output, "{evaluation}")?;
-        for trial in &evaluation.trials {
-            writeln!(output, "{}: {}", trial.scene, trial.cost())?;
-        }
-    }
+        let costs = evaluation
+            .trials
+            .iter()
+            .map(|trial| format!("{}: {}\n", trial.scene, trial.cost()));
+        format!("{evaluation}\n{}", costs.collect::<String>())
+    };
+    super::say(&told)?;
     Ok(if evaluation.targets.iter().all(|target| target.met) {
         ExitCode::SUCCESS
     } else {

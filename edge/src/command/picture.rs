@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 use indicatif::ProgressBar;
 
 use crate::capture::replay::{self, OnBad, Recorded, Recording};
+use crate::classify::{self, Classifier, Runtime, Verdict};
 use crate::frame::{Frame, Pixels};
 use crate::picture::{self, Colours, DEFAULT_SCALE, Look, Mark, Range, Tile};
 
@@ -21,13 +22,15 @@ const SHEET_SCALE: u8 = 5;
 
 /// Draw frames in false colour as PNG files.
 ///
-/// The scale beside each picture says which colour is how hot; a ring marks the hottest place.
+/// The scale beside each picture says which colour is how hot; a ring marks the hottest place, or with --model the place
+/// that is least like itself.
 /// Pictures are for people: models learn from the frames themselves.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   edge picture hot/0001.csv --out boiler.png
   edge picture recording/ --out pictures/
   edge picture recording/ --sheet --out overview.png
+  edge picture alarm.csv --model model.onnx --out alarm.png
   edge picture recording/ --sheet --out tutorial.png --range 20..40 --colours tutorial")]
 #[expect(
     clippy::struct_excessive_bools,
@@ -63,6 +66,9 @@ pub struct Options {
     /// Swap left and right, in the pictures only.
     #[arg(long)]
     mirror: bool,
+    /// Mark what this model finds least normal, by how many deg C, instead of the hottest place.
+    #[arg(long, value_name = "FILE", conflicts_with = "no_mark")]
+    model: Option<PathBuf>,
     /// Do not mark the hottest place.
     #[arg(long)]
     no_mark: bool,
@@ -74,11 +80,7 @@ pub struct Options {
     force: bool,
 }
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is the command line"
-)]
+#[expect(clippy::print_stderr, reason = "this is the command line")]
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let on_bad = if options.skip_bad {
         OnBad::Skip
@@ -98,18 +100,23 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     } else {
         write_each(options, &recording)?
     };
-    println!("{said}");
+    super::say(&format!("{said}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn write_sheet(options: &Options, recording: &Recording) -> anyhow::Result<String> {
     refuse_existing(std::slice::from_ref(&options.out), options.force)?;
-    let shown: Vec<Shown> = recording.frames.iter().map(Shown::of).collect();
+    let mut marker = Marker::new(options)?;
+    let shown = recording
+        .frames
+        .iter()
+        .map(|recorded| Shown::of(recorded, &mut marker));
+    let shown: Vec<Shown> = shown.collect::<anyhow::Result<_>>()?;
     let tiles: Vec<Tile<'_>> = recording
         .frames
         .iter()
         .zip(&shown)
-        .map(|(recorded, shown)| tile(recorded, shown, !options.no_mark))
+        .map(|(recorded, shown)| tile(recorded, shown))
         .collect();
     let first = options
         .frames
@@ -140,12 +147,12 @@ fn write_each(options: &Options, recording: &Recording) -> anyhow::Result<String
     }
     let default_scale = u8::try_from(DEFAULT_SCALE).unwrap_or(u8::MAX);
     let look = look(options, default_scale);
+    let mut marker = Marker::new(options)?;
     let progress = ProgressBar::new(targets.len() as u64);
     for (recorded, target) in recording.frames.iter().zip(&targets) {
-        let shown = Shown::of(recorded);
-        let mark = shown.mark(!options.no_mark);
+        let shown = Shown::of(recorded, &mut marker)?;
         let title = shown.title(&recorded.frame);
-        let image = picture::draw(&shown.pixels, &look, Some(&title), mark.as_ref());
+        let image = picture::draw(&shown.pixels, &look, Some(&title), shown.mark.as_ref());
         write(target, &image.png()?, options.force)?;
         progress.inc(1);
     }
@@ -161,13 +168,62 @@ struct Shown {
     pixels: Box<Pixels>,
     mended: usize,
     sensor_fault: bool,
+    mark: Option<Mark>,
+}
+
+/// What is marked in a frame.
+enum Marker {
+    Nothing,
+    Hottest,
+    Anomaly(Box<Classifier>),
+}
+
+impl Marker {
+    fn new(options: &Options) -> anyhow::Result<Self> {
+        Ok(match &options.model {
+            _ if options.no_mark => Self::Nothing,
+            None => Self::Hottest,
+            Some(path) => {
+                let how = classify::Options {
+                    program: Some(std::env::current_exe().context("finding this program")?),
+                    ..classify::Options::default()
+                };
+                Self::Anomaly(Box::new(classify::load_file(
+                    path,
+                    &Runtime::Embedded,
+                    &how,
+                )?))
+            }
+        })
+    }
+
+    fn mark(&mut self, frame: &Frame, mended: &Pixels) -> anyhow::Result<Option<Mark>> {
+        let classifier = match self {
+            Self::Nothing => return Ok(None),
+            Self::Hottest => return Ok(Mark::hottest(mended)),
+            Self::Anomaly(classifier) => classifier,
+        };
+        let Verdict::Classified(found) = classifier.classify(frame, &[])? else {
+            return Ok(None);
+        };
+        let place = found.place.zip(found.delta_t);
+        let (place, delta_t) =
+            place.context("this model does not say where; one of `edge train` does")?;
+        Ok(Some(Mark::difference(place, delta_t)))
+    }
 }
 
 impl Shown {
-    fn of(recorded: &Recorded) -> Self {
+    fn of(recorded: &Recorded, marker: &mut Marker) -> anyhow::Result<Self> {
         let repaired = recorded.frame.repaired(&[]);
         let sensor_fault = repaired.is_sensor_fault();
-        Self {
+        let mark = if sensor_fault {
+            None
+        } else {
+            marker.mark(&recorded.frame, &repaired.pixels)?
+        };
+        Ok(Self {
+            mark,
             mended: repaired.bad.len(),
             sensor_fault,
             pixels: if sensor_fault {
@@ -175,13 +231,7 @@ impl Shown {
             } else {
                 repaired.pixels
             },
-        }
-    }
-
-    fn mark(&self, wanted: bool) -> Option<Mark> {
-        (wanted && !self.sensor_fault)
-            .then(|| Mark::hottest(&self.pixels))
-            .flatten()
+        })
     }
 
     fn title(&self, frame: &Frame) -> String {
@@ -194,7 +244,7 @@ impl Shown {
     }
 }
 
-fn tile<'a>(recorded: &Recorded, shown: &'a Shown, mark: bool) -> Tile<'a> {
+fn tile<'a>(recorded: &Recorded, shown: &'a Shown) -> Tile<'a> {
     let at = recorded.frame.captured_at;
     let mut note: Vec<String> = Vec::new();
     note.extend(at.map(|at| at.format("%Y-%m-%d %H:%M").to_string()));
@@ -206,7 +256,7 @@ fn tile<'a>(recorded: &Recorded, shown: &'a Shown, mark: bool) -> Tile<'a> {
         pixels: &shown.pixels,
         name: stem(recorded),
         note: note.join(" · "),
-        mark: shown.mark(mark).map(|mark| mark.place),
+        mark: shown.mark.as_ref().map(|mark| mark.place),
     }
 }
 

@@ -11,10 +11,9 @@ pub struct Options {
     library: PathBuf,
 }
 
-#[expect(clippy::print_stdout, reason = "this is the command line")]
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     classify::prepare_environment(&Runtime::Library(options.library.clone()))?;
     let probed = probe::run_here(&options.library)?;
-    println!("{}", serde_json::to_string(&probed)?);
+    super::say(&format!("{}\n", serde_json::to_string(&probed)?))?;
     Ok(ExitCode::SUCCESS)
 }

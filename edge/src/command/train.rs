@@ -1,22 +1,24 @@
 //! `edge train`: a folder of normal frames in, a model and a page about it out.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::ensure;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::{output, say};
 use crate::capture::replay::{self, OnBad, Recording};
 use crate::model::report;
 use crate::model::training::{self, Training};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Frames are .npy files ([24,32] or [n,24,32], deg C) or text (24 lines of 32 numbers, or 768 numbers a line; lines that
-begin with # may carry captured_at, ambient_c and camera). Sub-folders named cold, warm, hot give labels.
-The frames must all be normal; what is in them is learned as normal. 240 to 500 frames spread over two weeks are best.
+Frames are .npy files ([24,32] or [n,24,32], deg C) or text (24 lines of 32 numbers, or 768 a
+line; lines that begin with # may carry captured_at, ambient_c and camera).
+Sub-folders named cold, warm, hot give labels.
+The frames must all be normal: what is in them is learned as normal. 240 to 500 frames, spread
+evenly over two weeks, are best.
 
   edge train frames --out model.onnx                 model.onnx, and model.html to look at
   edge train frames --out model.onnx --json          the report for programs")]
@@ -45,6 +47,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let places = Places::new(&options.out, options.page.as_deref())?;
     let progress = Progress::new();
     let recording = read(&options.recording, options.skip_bad)?;
     let training = training::train(
@@ -55,7 +58,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         },
         &mut |stage| progress.at(stage),
     )?;
-    let page = write(&training, &options.out, options.page.as_deref())?;
+    places.write(&training)?;
     progress.done();
     if options.json {
         say(&format!("{}\n", serde_json::to_string(&training.report)?))?;
@@ -63,8 +66,8 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         say(&report::text(&training.report))?;
         say(&format!(
             "\nwritten  {}\n         {}  (open it in a browser)\n",
-            options.out.display(),
-            page.display()
+            places.model.display(),
+            places.page.display()
         ))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -78,7 +81,7 @@ pub(super) fn read(paths: &[PathBuf], skip_bad: bool) -> anyhow::Result<Recordin
     for bad in &recording.skipped {
         eprintln!("skipped: {bad}");
     }
-    anyhow::ensure!(
+    ensure!(
         !recording.frames.is_empty(),
         "there are no frames in {}",
         paths
@@ -90,43 +93,37 @@ pub(super) fn read(paths: &[PathBuf], skip_bad: bool) -> anyhow::Result<Recordin
     Ok(recording)
 }
 
-/// Writes model and page, and says where the page is.
-pub(super) fn write(
-    training: &Training,
-    out: &Path,
-    page: Option<&Path>,
-) -> anyhow::Result<PathBuf> {
-    let page = page.map_or_else(|| out.with_extension("html"), Path::to_owned);
-    let html = training.page()?;
-    replace(out, &training.onnx)?;
-    replace(&page, html.as_bytes())?;
-    Ok(page)
+/// Where a model and its page will be.
+pub(super) struct Places {
+    pub model: PathBuf,
+    pub page: PathBuf,
 }
 
-/// Writes beside the file and renames, so that an interruption leaves the old one whole.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut name = path
-        .file_name()
-        .context("a file name is missing")?
-        .to_owned();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    std::fs::File::create(&part)
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        })
-        .and_then(|()| std::fs::rename(&part, path))
-        .with_context(|| format!("writing {}", path.display()))
-}
+impl Places {
+    /// Found out before anything is learned.
+    pub(super) fn new(model: &Path, page: Option<&Path>) -> anyhow::Result<Self> {
+        let page = page.map_or_else(|| model.with_extension("html"), Path::to_owned);
+        ensure!(
+            page != model,
+            "model and page would both be {}: name the model .onnx, or the page with --page",
+            model.display()
+        );
+        let places = Self {
+            model: output::place(model)?,
+            page: output::place(&page)?,
+        };
+        ensure!(
+            places.model != places.page,
+            "model and page are one file, {}",
+            places.model.display()
+        );
+        Ok(places)
+    }
 
-/// Prints, and takes a closed pipe for what it is.
-pub(super) fn say(text: &str) -> anyhow::Result<()> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context("writing to standard output")
-        }
-        _ => Ok(()),
+    pub(super) fn write(&self, training: &Training) -> anyhow::Result<()> {
+        let page = training.page()?;
+        output::replace(&self.model, &training.onnx)?;
+        output::replace(&self.page, page.as_bytes())
     }
 }
 

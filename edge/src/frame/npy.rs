@@ -8,6 +8,8 @@ use npyz::{DType, NpyFile, NpyHeader, TypeChar, WriterBuilder as _};
 
 use super::{COLUMNS, Frame, PIXELS, Pixels, ROWS};
 
+/// As many as 64 MB of float32 hold: a file of smaller numbers must not fill the memory with more.
+const MOST_FRAMES: usize = 21_000;
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// NumPy's own headers have 118 bytes.
 const LONGEST_HEADER: usize = 4096;
@@ -35,6 +37,10 @@ pub fn parse(bytes: &[u8]) -> anyhow::Result<Vec<Box<Pixels>>> {
         rest.len() == expected,
         "{} bytes follow after the array",
         rest.len() - expected
+    );
+    ensure!(
+        count <= MOST_FRAMES,
+        "it holds {count} frames, and a file may hold {MOST_FRAMES}: split it"
     );
     let numbers = kind.read(NpyFile::with_header(header, rest))?;
     Ok((0..count)

@@ -112,16 +112,6 @@ pub fn train(
     })
 }
 
-/// Which of `count` frames to learn from: all, or `MOST_FRAMES` spread evenly, first and last among them.
-pub fn thin(count: usize) -> Vec<usize> {
-    if count <= MOST_FRAMES {
-        return (0..count).collect();
-    }
-    (0..MOST_FRAMES)
-        .map(|step| step * (count - 1) / (MOST_FRAMES - 1))
-        .collect()
-}
-
 fn check(examples: &[Example<'_>], label_names: Option<&[String]>) -> anyhow::Result<()> {
     ensure!(
         examples.len() >= FEWEST_FRAMES,

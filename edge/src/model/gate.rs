@@ -114,7 +114,7 @@ fn judge(bytes: &[u8]) -> Result<Checked> {
             .trim()
             .to_owned(),
         operators,
-        sha256: hex(&Sha256::digest(bytes)),
+        sha256: onnx::encode::hex(&Sha256::digest(bytes)),
         work: shapes.work,
         largest: shapes.largest,
         entries,
@@ -199,10 +199,4 @@ fn entries(file: &File) -> Result<BTreeMap<String, String>> {
         ensure!(before.is_none(), "its metadata has the entry {key:?} twice");
     }
     Ok(entries)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -17,13 +17,17 @@ use super::{Named, Threshold};
 pub const FORMAT: u32 = 1;
 
 /// Fields that are text, and stand as it is; everything else is JSON.
-const TEXTS: [&str; 5] = [
+const TEXTS: [&str; 6] = [
+    "graph_sha256",
     "camera",
     "first_frame",
     "last_frame",
     "orientation",
     "software",
 ];
+
+/// SHA-256 of the graph with all its numbers, so that damage to any of them is found.
+pub const DIGEST: &str = "thermal_watch.graph_sha256";
 
 /// Set apart from what other programs write into their models.
 const PREFIX: &str = "thermal_watch.";

@@ -17,7 +17,7 @@ mod graph;
 /// Bytes to values, with limits.
 pub mod read;
 
-pub use encode::encode;
+pub use encode::{encode, graph_digest};
 pub use graph::write;
 pub use read::{File, OperatorSet, read};
 

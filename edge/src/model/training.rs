@@ -14,9 +14,9 @@ use super::report::{
     Report,
 };
 use super::threshold::Tail;
-use super::{Assessment, Model, Named, onnx, residual};
+use super::{ANOMALY, Assessment, Model, Named, onnx, residual};
 use crate::capture::replay::{Recorded, Recording};
-use crate::frame::{PIXELS, Pixels, Place, statistics};
+use crate::frame::{MOST_BAD_PIXELS, PIXELS, Pixels, Place, statistics};
 
 mod doubts;
 
@@ -79,8 +79,13 @@ pub fn train(
     options: &Options,
     progress: &mut dyn FnMut(&str),
 ) -> anyhow::Result<Training> {
+    refuse_anomalies(&recording.frames)?;
     let frames_read = recording.frames.len();
     let (lessons, sensor_faults) = mend(once(recording.frames));
+    anyhow::ensure!(
+        !lessons.is_empty(),
+        "none of the {frames_read} frames is a picture: all have more than {MOST_BAD_PIXELS} pixels that are no temperature from -40 to 300 deg C. Are they in other units, such as hundredths of a degree or kelvin?"
+    );
     let lessons = thin(lessons);
     let names = if options.unlabelled {
         None
@@ -129,7 +134,7 @@ pub fn train(
         software: metadata.software.clone(),
         warnings: Vec::new(),
     };
-    report.warnings = doubts::doubts(&report, &lessons, &fit, &answers, &detectable);
+    report.warnings = doubts::doubts(&report, &lessons, &fit, &detectable);
     Ok(Training {
         onnx: onnx::write(&fit.model, &metadata),
         model: fit.model.clone(),
@@ -156,10 +161,24 @@ fn examples<'a>(lessons: &'a [Lesson], names: Option<&[String]>) -> Vec<Example<
         .collect()
 }
 
+/// Whoever sorts frames of faults into a folder of that name must not have them learned as normal.
+fn refuse_anomalies(frames: &[Recorded]) -> anyhow::Result<()> {
+    let anomaly = frames
+        .iter()
+        .find(|recorded| recorded.label.as_deref() == Some(ANOMALY));
+    if let Some(recorded) = anomaly {
+        anyhow::bail!(
+            "{} is labelled `{ANOMALY}`: whatever is learned is taken for normal, so take such frames out (`edge classify` judges them afterwards)",
+            recorded.source
+        );
+    }
+    Ok(())
+}
+
 /// A frame that was adopted may lie in the recording still, as one that did not fit: it counts once, as adopted.
 fn once(mut frames: Vec<Recorded>) -> Vec<Recorded> {
     let is_twin = |one: &Recorded, other: &Recorded| {
-        one.adopted.is_some() && other.adopted.is_none() && one.frame.pixels == other.frame.pixels
+        one.adopted.is_some() && other.adopted.is_none() && one.frame.is_copy_of(&other.frame)
     };
     let twins: Vec<(usize, usize)> = (0..frames.len())
         .filter(|&one| frames[one].adopted.is_some())
@@ -269,7 +288,7 @@ fn metadata(
     });
     Metadata {
         format: FORMAT,
-        labels: std::iter::once("anomaly".to_owned())
+        labels: std::iter::once(ANOMALY.to_owned())
             .chain(fit.model.labels.names.iter().cloned())
             .collect(),
         threshold_residual: fit.model.residual_threshold,

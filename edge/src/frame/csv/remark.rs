@@ -170,11 +170,11 @@ fn calendar(text: &str) -> Option<DateTime<Utc>> {
         _ => text.to_owned(),
     };
     let with_zone = DateTime::parse_from_rfc3339(&text).map(|time| time.to_utc());
-    with_zone
-        .or_else(|_| {
-            NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f").map(|time| time.and_utc())
-        })
-        .ok()
+    with_zone.ok().or_else(|| {
+        let formats = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
+        let without = |format: &&str| NaiveDateTime::parse_from_str(&text, format).ok();
+        formats.iter().find_map(without).map(|time| time.and_utc())
+    })
 }
 
 fn unix(number: f64) -> Option<DateTime<Utc>> {

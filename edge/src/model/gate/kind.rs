@@ -7,8 +7,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::shapes::{Shapes, shown};
 use super::{Kind, Layout};
 use crate::frame::{COLUMNS, PIXELS, ROWS};
-use crate::model::metadata::{FORMAT, Metadata};
-use crate::model::onnx::{Dim, Element, Graph, ValueInfo};
+use crate::model::ANOMALY;
+use crate::model::metadata::{self, FORMAT, Metadata};
+use crate::model::onnx::{Dim, Element, Graph, ValueInfo, graph_digest};
 
 /// Fewer is no choice; more is no model for a thermal camera.
 const CLASSES: std::ops::RangeInclusive<u64> = 2..=1000;
@@ -108,6 +109,12 @@ pub fn of(
         );
         let classes = classes(shapes, "scores")?;
         scene(&metadata, classes, shapes)?;
+        if let Some(digest) = entries.get(metadata::DIGEST) {
+            ensure!(
+                *digest == graph_digest(graph),
+                "its graph or its numbers are not those that were written: the file is damaged"
+            );
+        }
         return Ok(Kind::Scene(Box::new(metadata)));
     }
     let output = graph.outputs.first().context("it has no output")?;
@@ -162,8 +169,14 @@ fn scene(metadata: &Metadata, classes: usize, shapes: &Shapes<'_>) -> Result<()>
         metadata
             .labels
             .first()
-            .is_some_and(|label| label == "anomaly"),
-        "its first label must be `anomaly`"
+            .is_some_and(|label| label == ANOMALY),
+        "its first label must be `{ANOMALY}`"
+    );
+    let distinct: HashSet<&String> = metadata.labels.iter().collect();
+    ensure!(
+        distinct.len() == classes,
+        "two of its labels are the same: {}",
+        metadata.labels.join(", ")
     );
     let golden = &metadata.golden;
     ensure!(

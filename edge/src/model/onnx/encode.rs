@@ -3,6 +3,8 @@
 //! The same graph gives the same bytes. Numbers go into `raw_data` and each attribute carries its type, which is what
 //! every runtime reads. Nothing is checked: what is written may be as wrong as a test needs it.
 
+use sha2::{Digest as _, Sha256};
+
 use super::wire::Message;
 use super::{Attribute, Data, Dim, Graph, Node, Tensor, ValueInfo};
 
@@ -13,16 +15,33 @@ pub const OPSET: i64 = 17;
 
 /// A whole file: the graph, who wrote it, and entries for people and loaders.
 pub fn encode(graph: &Graph, entries: &[(String, String)]) -> Vec<u8> {
+    encode_as(OPSET, graph, entries)
+}
+
+/// With operators of another version.
+pub fn encode_as(opset: i64, graph: &Graph, entries: &[(String, String)]) -> Vec<u8> {
     Message::new()
         .int(1, IR_VERSION)
         .text(2, "Thermal Watch")
         .text(3, env!("CARGO_PKG_VERSION"))
         .message(7, &self::graph(graph))
-        .message(8, &operator_set("", OPSET))
+        .message(8, &operator_set("", opset))
         .each(entries, |model, (key, value)| {
             model.message(14, &Message::new().text(1, key).text(2, value))
         })
         .into_bytes()
+}
+
+/// Hex SHA-256 of a graph's bytes as they are written here: the same for a graph that was read back.
+pub fn graph_digest(graph: &Graph) -> String {
+    hex(&Sha256::digest(self::graph(graph).into_bytes()))
+}
+
+/// Digits and small letters.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Which version of which operators a file asks for.

@@ -4,14 +4,15 @@
 //! threshold), `index`, `delta_t`, `ratio`, `shift`, and the maps `R` and `E` behind them. Every attribute of a Conv is
 //! written out, although they are the defaults: rten does not know the defaults. The same model gives the same bytes.
 
-use super::{Attribute, Data, Dim, Element, Graph, encode};
+use super::{Attribute, Data, Dim, Element, Graph, encode, graph_digest};
 use crate::frame::{COLUMNS, PIXELS, ROWS};
+use crate::model::metadata::{self, Metadata};
 use crate::model::residual::{
     BELIEVED, EXTRA_SHARE, HEAT_DOUBT, LARGEST_SHIFT, LOGIT_AT_LIMIT, SHAKE, STEEPNESS, STILLNESS,
 };
 use crate::model::smooth::elementary::{exp, single};
 use crate::model::smooth::{BACKGROUND_RANK, ENVELOPE_SCALE, REACH, SIGMAS};
-use crate::model::{Model, SCALES, metadata::Metadata};
+use crate::model::{Model, SCALES};
 
 const P: i64 = length(PIXELS);
 const H: i64 = length(ROWS);
@@ -24,7 +25,10 @@ const KERNEL: usize = 2 * REACH + 1;
 ///
 /// The model has at least one mode and one label.
 pub fn write(model: &Model, metadata: &Metadata) -> Vec<u8> {
-    encode(&graph(model), &metadata.to_entries())
+    let graph = graph(model);
+    let mut entries = metadata.to_entries();
+    entries.push((metadata::DIGEST.to_owned(), graph_digest(&graph)));
+    encode(&graph, &entries)
 }
 
 fn graph(model: &Model) -> Graph {

@@ -6,10 +6,14 @@ use super::{HeldOutSummary, Report};
 use crate::model::{Named, Threshold};
 
 /// What no training can change; from what was measured on simulated scenes.
-pub(super) const BLIND_SPOTS: [(&str, &str); 5] = [
+pub(super) const BLIND_SPOTS: [(&str, &str); 6] = [
     (
         "A pump that failed, or a part that is too hot within the range it has learned.",
         "A single frame of that looks like a state the scene is allowed to be in. Watch how long a state lasts instead.",
+    ),
+    (
+        "A scene that is too hot everywhere alike.",
+        "A rise of the whole picture is allowed, because the camera and the weather make such. Set limits to the highest temperature elsewhere.",
     ),
     (
         "A spot smaller than a pixel, or less than about 3 °C hotter than it should be.",

@@ -1,8 +1,8 @@
 //! What speaks against trusting a model, in sentences for the person who is about to.
 
+use super::super::MOST_MODES;
 use super::super::report::Report;
 use super::super::threshold::{ENVELOPE_LIMITS, RESIDUAL_LIMITS};
-use super::super::{Assessment, MOST_MODES};
 use super::{Detectable, Fit, Lesson};
 use crate::frame::{PIXELS, Place};
 
@@ -10,8 +10,8 @@ use crate::frame::{PIXELS, Place};
 const FEW_FRAMES: usize = 120;
 /// A shorter time has not seen all that is normal: models of 20 hours alarm on up to 8 frames in 100.
 const SHORT_SPAN_HOURS: f64 = 72.0;
-/// The camera moved if the frames disagree by this much about where it looks, in pixels.
-const MOVED: f32 = 0.06;
+/// No place near a machine is always hotter than this, deg C; in Fahrenheit and kelvin it is.
+const COLDEST_PLAUSIBLE: f32 = 45.0;
 /// A spot must be this much hotter before the place is called blind, deg C.
 const BLIND: f32 = 20.0;
 /// A pixel that is mended in more than one frame of this many is broken for good.
@@ -21,17 +21,14 @@ pub(super) fn doubts(
     report: &Report,
     lessons: &[Lesson],
     fit: &Fit,
-    answers: &[Assessment],
     detectable: &[Detectable],
 ) -> Vec<String> {
     let mut doubts = Vec::new();
     quantity(report, &mut doubts);
-    if report.simulated {
-        doubts.push("The frames are simulated: this model is for demonstration and must not watch anything real.".into());
-    }
+    units(lessons, &mut doubts);
     cleanliness(report, lessons, fit, &mut doubts);
-    sight(detectable, answers, &mut doubts);
-    label_doubts(report, fit, &mut doubts);
+    sight(detectable, &mut doubts);
+    label_doubts(report, lessons, fit, &mut doubts);
     doubts
 }
 
@@ -50,6 +47,17 @@ fn quantity(report: &Report, doubts: &mut Vec<String>) {
         None => doubts.push(
             "The frames carry no capture times: whether they span at least 72 h cannot be told, and their order is that of the file names.".into(),
         ),
+    }
+}
+
+/// Whether the numbers can be deg C.
+fn units(lessons: &[Lesson], doubts: &mut Vec<String>) {
+    let pixels = lessons.iter().flat_map(|lesson| lesson.pixels.iter());
+    let coldest = pixels.copied().fold(f32::INFINITY, f32::min);
+    if coldest > COLDEST_PLAUSIBLE {
+        doubts.push(format!(
+            "Even the coldest pixel of all frames has {coldest:.1}: are these deg C, and not Fahrenheit or kelvin?"
+        ));
     }
 }
 
@@ -123,7 +131,7 @@ fn cleanliness(report: &Report, lessons: &[Lesson], fit: &Fit, doubts: &mut Vec<
     }
 }
 
-fn sight(detectable: &[Detectable], answers: &[Assessment], doubts: &mut Vec<String>) {
+fn sight(detectable: &[Detectable], doubts: &mut Vec<String>) {
     if let Some(spots) = detectable.iter().find(|spots| spots.radius == 2) {
         let blind = spots.delta_t.iter().filter(|&&delta| delta > BLIND).count();
         let share = blind as f64 / PIXELS as f64;
@@ -134,22 +142,9 @@ fn sight(detectable: &[Detectable], answers: &[Assessment], doubts: &mut Vec<Str
             ));
         }
     }
-    let mut shifts: Vec<f32> = answers
-        .iter()
-        .map(|answer| answer.shift[0].hypot(answer.shift[1]))
-        .collect();
-    shifts.sort_by(f32::total_cmp);
-    // With few frames, what the modes have not learned looks like movement.
-    if shifts.len() >= FEW_FRAMES
-        && shifts
-            .get(shifts.len() / 2)
-            .is_some_and(|&median| median > MOVED)
-    {
-        doubts.push("The camera seems to have moved while it was recording: use frames from after it was fixed.".into());
-    }
 }
 
-fn label_doubts(report: &Report, fit: &Fit, doubts: &mut Vec<String>) {
+fn label_doubts(report: &Report, lessons: &[Lesson], fit: &Fit, doubts: &mut Vec<String>) {
     if report.labelled {
         for label in report.labels.iter().filter(|label| label.frames < 10) {
             doubts.push(format!(
@@ -164,7 +159,10 @@ fn label_doubts(report: &Report, fit: &Fit, doubts: &mut Vec<String>) {
             ));
         }
     } else {
-        doubts.push("Without labelled folders, cold, warm and hot only mean low, middle and high heat of this scene.".into());
+        if lessons.iter().any(|lesson| lesson.recorded.label.is_some()) {
+            doubts.push("The given labels are not used: at least two different ones are needed, and none is when unlabelled.".into());
+        }
+        doubts.push("Without labels of yours, cold, warm and hot only mean low, middle and high heat of this scene.".into());
     }
     if fit.model.k == MOST_MODES {
         doubts.push(format!(

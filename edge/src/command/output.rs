@@ -1,0 +1,60 @@
+//! Writes the files that a command makes: whole or not at all, and only where a file can be.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// Where a file is going to be written, found out before the work for it is done.
+///
+/// Its folder is made if it is missing; a link is followed, so that it stays a link; what is there and is no file (a
+/// folder, a device) is refused.
+pub fn place(path: &Path) -> anyhow::Result<PathBuf> {
+    let naming = || format!("{} cannot be written", path.display());
+    path.file_name()
+        .context("it has no file name")
+        .with_context(naming)?;
+    let place = match fs::canonicalize(path) {
+        Ok(real) => real,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if let Some(folder) = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty())
+            {
+                fs::create_dir_all(folder).with_context(naming)?;
+            }
+            return Ok(path.to_owned());
+        }
+        Err(error) => return Err(error).with_context(naming),
+    };
+    let kind = fs::metadata(&place).with_context(naming)?;
+    if !kind.is_file() {
+        bail!(
+            "{} cannot be written: it is there and is no file",
+            path.display()
+        );
+    }
+    Ok(place)
+}
+
+/// Writes beside the file and renames, so that an interruption leaves the old one whole.
+pub fn replace(place: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut name = place
+        .file_name()
+        .context("a file name is missing")?
+        .to_owned();
+    name.push(".part");
+    let part = place.with_file_name(name);
+    let written = fs::File::create(&part)
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&part, place));
+    written.with_context(|| {
+        // What is left of it says nothing; that it could not be written is told anyway.
+        let _ = fs::remove_file(&part);
+        format!("writing {}", place.display())
+    })
+}
