@@ -93,10 +93,12 @@ pub(super) fn read(paths: &[PathBuf], skip_bad: bool) -> anyhow::Result<Recordin
     Ok(recording)
 }
 
-/// Where a model and its page will be.
+/// Where a model and its page will be, as they were named and as they are.
 pub(super) struct Places {
     pub model: PathBuf,
     pub page: PathBuf,
+    model_file: PathBuf,
+    page_file: PathBuf,
 }
 
 impl Places {
@@ -109,11 +111,13 @@ impl Places {
             model.display()
         );
         let places = Self {
-            model: output::place(model)?,
-            page: output::place(&page)?,
+            model_file: output::place(model)?,
+            page_file: output::place(&page)?,
+            model: model.to_owned(),
+            page,
         };
         ensure!(
-            places.model != places.page,
+            places.model_file != places.page_file,
             "model and page are one file, {}",
             places.model.display()
         );
@@ -122,8 +126,8 @@ impl Places {
 
     pub(super) fn write(&self, training: &Training) -> anyhow::Result<()> {
         let page = training.page()?;
-        output::replace(&self.model, &training.onnx)?;
-        output::replace(&self.page, page.as_bytes())
+        output::replace(&self.model_file, &training.onnx)?;
+        output::replace(&self.page_file, page.as_bytes())
     }
 }
 
