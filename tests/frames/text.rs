@@ -26,6 +26,7 @@ fn every_way_to_part_numbers_is_read() {
         table(";", ";\r\n"),
         table("\t", "\n"),
         table("\t", "\t\r\n"),
+        table(",", "\r"),
         table(" ", "\n"),
         table("   ", " \n"),
         comma(table(";", "\n")),

@@ -3,12 +3,13 @@
 //! Each frame is told as soon as it is judged, so that the command can stand in a pipe; nothing is kept but the few worst
 //! for the summary. A file that is no frame ends the run, unless it was said that such files be skipped.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
+use clap::builder::OsStringValueParser;
 
 use crate::capture::replay::{self, Contents, Recorded};
 use crate::classify::convention::{Overrides, Scale};
@@ -80,8 +81,8 @@ pub struct Options {
 #[derive(Debug, clap::Args)]
 pub struct ModelOptions {
     /// Run the model with ONNX Runtime from this library (libonnxruntime.so, best 1.24.4) instead of the built-in runtime.
-    #[arg(long, value_name = "PATH", env = "EDGE_RUNTIME")]
-    runtime: Option<PathBuf>,
+    #[arg(long, value_name = "PATH", env = "EDGE_RUNTIME", value_parser = OsStringValueParser::new())]
+    runtime: Option<OsString>,
     /// Names of the scores of a model that does not tell.
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     labels: Option<Vec<String>>,
@@ -135,7 +136,9 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
 
 impl ModelOptions {
     pub fn runtime(&self) -> Runtime {
-        Runtime::named(self.runtime.as_deref())
+        // An empty variable is how some set-ups say that there is none.
+        let named = self.runtime.as_ref().filter(|path| !path.is_empty());
+        Runtime::named(named.map(Path::new))
     }
 
     pub fn load_options(&self) -> anyhow::Result<classify::Options> {

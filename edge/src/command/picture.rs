@@ -268,6 +268,16 @@ fn targets(out: &Path, frames: &[Recorded], is_folder: bool) -> anyhow::Result<V
     if !is_folder && frames.len() == 1 && named_png {
         return Ok(vec![out.to_owned()]);
     }
+    let extension = out.extension().map(std::ffi::OsStr::to_ascii_lowercase);
+    let other_picture = ["jpg", "jpeg", "gif", "bmp", "webp", "svg", "tif", "tiff"];
+    if !is_folder
+        && extension.is_some_and(|extension| other_picture.iter().any(|other| extension == *other))
+    {
+        bail!(
+            "pictures are PNG files: name it {}",
+            out.with_extension("png").display()
+        );
+    }
     if !is_folder && named_png {
         bail!(
             "{} frames do not fit into one picture: name a folder, or say --sheet",

@@ -11,6 +11,8 @@
 mod cells;
 pub(crate) mod remark;
 
+use std::borrow::Cow;
+
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
@@ -65,6 +67,13 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, LineError> {
 /// The frames that are good, and why the others are not.
 pub fn parse_all(text: &str) -> Contents {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // Some spreadsheets still end lines as old Macs did.
+    let old_lines = !text.contains('\n') && text.contains('\r');
+    let text = if old_lines {
+        Cow::Owned(text.replace('\r', "\n"))
+    } else {
+        Cow::Borrowed(text)
+    };
     let mut reader = Reader::default();
     let mut lines = 0;
     for (index, line) in text.lines().enumerate() {

@@ -79,7 +79,10 @@ fn model(lines: &mut Lines, report: &Report) {
     lines.heading("Model");
     lines.item(
         "modes",
-        &format!("{} ways in which the scene normally changes", report.k),
+        &match report.k {
+            1 => "1 way in which the scene normally changes".to_owned(),
+            k => format!("{k} ways in which the scene normally changes"),
+        },
     );
     let (residual, envelope) = (&report.threshold_residual, &report.threshold_envelope);
     lines.item(

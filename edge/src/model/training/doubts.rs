@@ -80,7 +80,7 @@ fn cleanliness(report: &Report, lessons: &[Lesson], fit: &Fit, doubts: &mut Vec<
     }
     if report.bad_pixels.sensor_faults > 0 {
         doubts.push(format!(
-            "{} frames had more than {} broken pixels and were left out: check the camera.",
+            "Left out because more than {1} pixels were broken: {0} of the frames. Check the camera.",
             report.bad_pixels.sensor_faults,
             crate::frame::MOST_BAD_PIXELS
         ));
