@@ -413,29 +413,47 @@ fn frames_of_anomalies_are_not_learned() {
     }
 }
 
+/// 40 frames of a wall of this temperature, nothing known of them.
+fn wall(of: f64) -> String {
+    (0..40)
+        .map(|frame| {
+            let row: Vec<String> = (0..768)
+                .map(|pixel| {
+                    format!(
+                        "{:.1}",
+                        of + f64::from((pixel * 7 + frame * 13) % 11) / 10.0
+                    )
+                })
+                .collect();
+            row.join(",") + "\n"
+        })
+        .collect::<String>()
+}
+
+#[test]
+fn a_camera_that_only_the_command_names_stays_named() {
+    let home = tempfile::tempdir().expect("a directory");
+    let home = home.path();
+    std::fs::create_dir(home.join("frames")).expect("a folder");
+    std::fs::write(home.join("frames/wall.csv"), wall(21.0)).expect("it is written");
+    printed(home, &["train", "frames", "--camera", "attic"]);
+    with_spot(home, 3, 12.0, "alarm/0.csv");
+    printed(home, &["adopt", "alarm", "--recording", "frames"]);
+    let told = printed(home, &["check-model", "model.onnx"]);
+    assert!(
+        told.contains("attic") && told.contains("adopted     1 on"),
+        "{told}"
+    );
+}
+
 #[test]
 fn other_units_are_told() {
     let home = tempfile::tempdir().expect("a directory");
     let home = home.path();
-    let table = |of: f64| {
-        (0..40)
-            .map(|frame| {
-                let row: Vec<String> = (0..768)
-                    .map(|pixel| {
-                        format!(
-                            "{:.1}",
-                            of + f64::from((pixel * 7 + frame * 13) % 11) / 10.0
-                        )
-                    })
-                    .collect();
-                row.join(",") + "\n"
-            })
-            .collect::<String>()
-    };
-    std::fs::write(home.join("fahrenheit.csv"), table(70.0)).expect("it is written");
+    std::fs::write(home.join("fahrenheit.csv"), wall(70.0)).expect("it is written");
     let text = printed(home, &["train", "fahrenheit.csv"]);
     assert!(text.contains("Fahrenheit"), "{text}");
-    std::fs::write(home.join("hundredths.csv"), table(2100.0)).expect("it is written");
+    std::fs::write(home.join("hundredths.csv"), wall(2100.0)).expect("it is written");
     let complaint = refused(home, &["train", "hundredths.csv"]);
     assert!(
         complaint.contains("none of the 40 frames") && complaint.contains("hundredths"),

@@ -71,7 +71,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let adoption = adoption(offered, &recording, &old, options, clock::now())?;
     let how = training::Options {
         unlabelled: !old.labelled,
-        camera: None,
+        camera: old.camera.clone(),
     };
     progress.at("learning without them");
     let before = training::train(recording, &how, &mut |_| ())?;

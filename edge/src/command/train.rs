@@ -35,7 +35,7 @@ pub struct Options {
     /// Make cold, warm and hot from the heat, whatever the folders are called
     #[arg(long)]
     unlabelled: bool,
-    /// Name of the camera [default: what the frames say]
+    /// Name of the camera, if the frames do not say
     #[arg(long, value_name = "NAME")]
     camera: Option<String>,
     /// Leave out files that are no frames, and list them

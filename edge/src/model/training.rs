@@ -31,7 +31,7 @@ const FRAMES_IN_30_DAYS: f64 = 8640.0;
 pub struct Options {
     /// Make labels from the heat, whatever the folders are called.
     pub unlabelled: bool,
-    /// Name of the camera, over what the frames say.
+    /// Name of the camera, if the frames do not say.
     pub camera: Option<String>,
 }
 
@@ -270,10 +270,9 @@ fn metadata(
 ) -> Metadata {
     let used = || fit.used.iter().map(|&i| &lessons[i].recorded);
     let times = || used().filter_map(|recorded| recorded.frame.captured_at);
-    let camera = options
-        .camera
-        .clone()
-        .or_else(|| used().find_map(|recorded| recorded.frame.camera.clone()));
+    let camera = used()
+        .find_map(|recorded| recorded.frame.camera.clone())
+        .or_else(|| options.camera.clone());
     let simulated = used().any(|recorded| {
         let camera = recorded.frame.camera.as_deref().unwrap_or_default();
         camera.starts_with(SIMULATED)
