@@ -60,7 +60,7 @@ pub struct Options {
     /// Draw each frame in text even if nobody seems to look.
     #[arg(long, conflicts_with = "json")]
     picture: bool,
-    /// Write a PNG of each frame into this folder, with the hot spot marked.
+    /// Write a PNG of each frame into this folder, with the place marked where the anomaly is above 0.3.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
     /// Copy each frame with an anomaly above 0.7 into this folder, to look at or to adopt.
@@ -260,9 +260,9 @@ impl<'a> Teller<'a> {
         let text = if self.options.json {
             line::json(recorded, verdict)?
         } else {
-            let pixels = recorded.frame.repaired(&[]).pixels;
             let mut text = text::block(recorded, verdict);
             if let Some(shades) = self.shades {
+                let pixels = recorded.frame.repaired(&[]).pixels;
                 let place = mark(verdict).map(|mark| mark.place);
                 text += &picture::terminal(&pixels, Range::Auto, Colours::Inferno, shades, place);
                 text += &picture::terminal_legend(&pixels, Range::Auto, Colours::Inferno, shades);

@@ -8,8 +8,9 @@ use std::rc::Rc;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::trial::real;
 use crate::emulate::scene::{Breakdown, Camera, Chance, Fault, Kind, LABELS, Moment, STEP, Scene};
-use crate::frame::{COLUMNS, Frame, PIXELS, Place, ROWS};
+use crate::frame::{Frame, PIXELS, Place};
 
 /// Of hot spots: pixels, and deg C.
 pub const RADII: [f64; 4] = [1.0, 2.0, 3.0, 4.0];
@@ -217,10 +218,4 @@ fn dead(chance: &mut Chance, count: usize) -> Option<(Fault, Option<Place>)> {
     let celsius = *chance.one_of(&[-40.0, 0.0, 85.0, 300.0])?;
     let place = Place::of(*pixels.first()?);
     Some((Fault::DeadPixels { pixels, celsius }, Some(place)))
-}
-
-/// A coordinate to calculate with.
-fn real(at: usize) -> f64 {
-    debug_assert!(at < ROWS.max(COLUMNS));
-    u16::try_from(at).map_or(0.0, f64::from)
 }

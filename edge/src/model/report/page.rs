@@ -233,13 +233,7 @@ fn detectable(plots: &Plots<'_>) -> anyhow::Result<(Vec<Figure>, Option<Legend>)
             mark: None,
         })
     });
-    let figures = figures.collect::<anyhow::Result<Vec<_>>>()?;
-    let legend = if figures.is_empty() {
-        None
-    } else {
-        Some(scheme.legend(4)?)
-    };
-    Ok((figures, legend))
+    under_one_legend(figures, &scheme, 4)
 }
 
 fn detectable_rows(report: &Report, plots: &Plots<'_>) -> Vec<[String; 4]> {
@@ -314,13 +308,18 @@ fn dropped(report: &Report, plots: &Plots<'_>) -> anyhow::Result<(Vec<Figure>, O
             mark: None,
         })
     });
+    under_one_legend(figures, &scheme, 6)
+}
+
+/// Figures that share a legend; there is none where there are no figures.
+fn under_one_legend(
+    figures: impl Iterator<Item = anyhow::Result<Figure>>,
+    scheme: &Scheme,
+    ticks: usize,
+) -> anyhow::Result<(Vec<Figure>, Option<Legend>)> {
     let figures = figures.collect::<anyhow::Result<Vec<_>>>()?;
-    let legend = if figures.is_empty() {
-        None
-    } else {
-        Some(scheme.legend(6)?)
-    };
-    Ok((figures, legend))
+    let legend = (!figures.is_empty()).then(|| scheme.legend(ticks));
+    Ok((figures, legend.transpose()?))
 }
 
 fn adopted(report: &Report) -> Vec<[String; 4]> {
