@@ -19,10 +19,16 @@ mod embedded;
 mod retry;
 mod transform;
 
+mod camera;
 mod classify;
+mod decide;
 mod fit;
 mod frames;
 mod gate;
+mod notecard;
+mod notehub;
 mod pictures;
 mod scene;
+mod spool;
+mod time;
 mod train;

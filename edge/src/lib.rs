@@ -14,7 +14,7 @@ pub mod clock;
 /// 24 x 32 temperatures in deg C, with where and when; repair of broken pixels.
 pub mod frame;
 
-/// Where frames come from: recordings, for now.
+/// Where frames come from: the camera, or recordings.
 pub mod capture;
 
 /// Frames for people: false colour, legends, contact sheets.
@@ -26,7 +26,16 @@ pub mod model;
 /// Runs a model on frames: scores, place, temperature difference.
 pub mod classify;
 
-/// Stand-ins for what is not there: a simulated scene to look at.
+/// What frames mean over time: alarms, and how often to look (pure).
+pub mod decide;
+
+/// What is said of a frame: bodies, templates, pictures in parts (pure).
+pub mod note;
+
+/// Notes on their way to the Notecard.
+pub mod send;
+
+/// Stand-ins for what is not there: a scene to look at, a camera, a Notecard, Notehub, and time itself.
 pub mod emulate;
 
 /// The command line.

@@ -1,0 +1,1 @@
+//! The first good dump of a camera's EEPROM, kept and compared at each start.

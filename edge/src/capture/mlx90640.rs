@@ -1,0 +1,1 @@
+//! The MLX90640 on its bus.

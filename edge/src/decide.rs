@@ -1,0 +1,1 @@
+//! What frames mean over time (pure).

@@ -1,0 +1,1 @@
+//! An MLX90640, register by register.

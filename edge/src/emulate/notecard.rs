@@ -1,0 +1,1 @@
+//! A Notecard, byte by byte.

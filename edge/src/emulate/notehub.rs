@@ -1,0 +1,1 @@
+//! Notehub: events of synced notes, and the route that posts them.

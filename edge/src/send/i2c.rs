@@ -1,0 +1,1 @@
+//! Serial over I2C.

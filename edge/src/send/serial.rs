@@ -1,0 +1,1 @@
+//! The Notecard's UART and USB.

@@ -1,0 +1,1 @@
+//! The camera's driver over an emulated camera.

@@ -1,0 +1,1 @@
+//! The Notecard's client over an emulated Notecard.

@@ -1,0 +1,1 @@
+//! From synced notes to routed events.

@@ -1,0 +1,1 @@
+//! Notes on disk, through power cuts.
