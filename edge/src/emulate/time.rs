@@ -237,7 +237,8 @@ impl Local {
 
     /// A place for a thread that begins when its turn comes.
     pub fn expect_another(&self) -> Place {
-        let ended = self.wake();
+        // Whoever waits for its end may have power when the thread has none.
+        let ended = self.world.local().wake();
         let mut state = self.world.state();
         let ticket = state.ticket();
         let key = (state.now, ticket);
