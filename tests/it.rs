@@ -19,6 +19,7 @@ mod embedded;
 mod retry;
 mod transform;
 
+mod agent;
 mod camera;
 mod classify;
 mod decide;

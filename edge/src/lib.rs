@@ -11,6 +11,9 @@
 /// The one place that reads the time.
 pub mod clock;
 
+/// What the agent is told: `edge.toml`, the environment, and what the cloud changes.
+pub mod config;
+
 /// 24 x 32 temperatures in deg C, with where and when; repair of broken pixels.
 pub mod frame;
 

@@ -1,0 +1,3 @@
+//! The agent as a whole: what it is told, and what it does.
+
+mod settings;
