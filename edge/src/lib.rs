@@ -29,6 +29,9 @@ pub mod model;
 /// Runs a model on frames: scores, place, temperature difference.
 pub mod classify;
 
+/// Buses and ports, real or emulated.
+pub mod hardware;
+
 /// What frames mean over time: alarms, and how often to look (pure).
 pub mod decide;
 
@@ -37,6 +40,9 @@ pub mod note;
 
 /// Notes on their way to the Notecard.
 pub mod send;
+
+/// Whether the agent gets on.
+pub mod health;
 
 /// Stand-ins for what is not there: a scene to look at, a camera, a Notecard, Notehub, and time itself.
 pub mod emulate;

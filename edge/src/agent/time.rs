@@ -1,0 +1,78 @@
+//! What time it is at the station, and who says so.
+//!
+//! A Raspberry Pi has no clock that runs without power: until it has found the network, its time may be hours or years
+//! off. The Notecard knows the time from its first sync on. So the Notecard is believed before the machine, and the
+//! machine only if its clock is synchronised; while neither is to be believed, moments are kept as uptimes, and get their
+//! time when it is known.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::note::Moment;
+
+/// Who said what time it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Notecard,
+    System,
+    Nobody,
+}
+
+/// The time as the station knows it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StationTime {
+    /// What the Notecard said, at which uptime.
+    notecard: Option<(DateTime<Utc>, Duration)>,
+    /// Whether the machine's clock is synchronised.
+    system: bool,
+}
+
+impl StationTime {
+    pub fn set_notecard(&mut self, time: DateTime<Utc>, uptime: Duration) {
+        self.notecard = Some((time, uptime));
+    }
+
+    pub fn set_system(&mut self, synchronised: bool) {
+        self.system = synchronised;
+    }
+
+    pub fn source(&self) -> Source {
+        match (self.notecard, self.system) {
+            (Some(_), _) => Source::Notecard,
+            (None, true) => Source::System,
+            (None, false) => Source::Nobody,
+        }
+    }
+
+    /// The time at this uptime, at which the machine's clock says `system`.
+    pub fn at(&self, uptime: Duration, system: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self.notecard {
+            // The machine's oscillator is off by some parts in 100,000, and the Notecard is asked every hour.
+            Some((time, then)) => Some(time + signed(uptime) - signed(then)),
+            None => self.system.then_some(system),
+        }
+    }
+
+    pub fn moment(&self, uptime: Duration, system: DateTime<Utc>) -> Moment {
+        Moment {
+            uptime,
+            at: self.at(uptime, system),
+        }
+    }
+}
+
+fn signed(time: Duration) -> TimeDelta {
+    TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX)
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Notecard => "notecard",
+            Self::System => "system",
+            Self::Nobody => "none",
+        })
+    }
+}
