@@ -120,3 +120,28 @@ fn send(state: &[NotifyState<'_>]) {
         tracing::warn!(%error, "systemd cannot be told how the agent gets on");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_watchdog_starves_when_either_worker_hangs() {
+        let seconds = Duration::from_secs;
+        let supervisor = Supervisor::new(Told::Nobody(Mutex::default()));
+        supervisor.progress(Worker::Watcher, seconds(1), seconds(60));
+        supervisor.progress(Worker::Courier, seconds(2), seconds(10));
+        supervisor.progress(Worker::Watcher, seconds(12), seconds(60));
+        assert_eq!(supervisor.meals(), [1, 2, 12].map(seconds));
+        // The courier should have come back by now.
+        supervisor.progress(Worker::Watcher, seconds(13), seconds(60));
+        supervisor.progress(Worker::Watcher, seconds(50), seconds(60));
+        assert_eq!(supervisor.meals().len(), 3);
+        supervisor.progress(Worker::Courier, seconds(51), seconds(10));
+        assert_eq!(
+            supervisor.meals().last(),
+            Some(&seconds(51)),
+            "it came back"
+        );
+    }
+}

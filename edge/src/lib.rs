@@ -44,6 +44,9 @@ pub mod send;
 /// Whether the agent gets on.
 pub mod health;
 
+/// The agent at work.
+pub mod agent;
+
 /// Stand-ins for what is not there: a scene to look at, a camera, a Notecard, Notehub, and time itself.
 pub mod emulate;
 

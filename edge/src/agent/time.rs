@@ -76,3 +76,32 @@ impl fmt::Display for Source {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_notecard_goes_before_the_machine_and_nobody_is_believed_without_reason() {
+        let wrong: DateTime<Utc> = "2019-01-01T00:00:00Z".parse().expect("a time");
+        let right: DateTime<Utc> = "2026-03-01T12:00:00Z".parse().expect("a time");
+        let seconds = Duration::from_secs;
+        let mut time = StationTime::default();
+        assert_eq!(time.moment(seconds(5), wrong).at, None);
+        assert_eq!(time.source(), Source::Nobody);
+        time.set_system(true);
+        assert_eq!(time.at(seconds(5), right), Some(right));
+        assert_eq!(time.source(), Source::System);
+        time.set_notecard(right, seconds(100));
+        assert_eq!(
+            time.at(seconds(160), wrong),
+            Some(right + TimeDelta::seconds(60))
+        );
+        // A moment before the Notecard was asked has its time all the same.
+        assert_eq!(
+            time.at(seconds(40), wrong),
+            Some(right - TimeDelta::seconds(60))
+        );
+        assert_eq!(time.source(), Source::Notecard);
+    }
+}

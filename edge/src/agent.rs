@@ -1,0 +1,3 @@
+//! The agent: two threads and a spool between them.
+
+pub mod time;
