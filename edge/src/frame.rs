@@ -33,7 +33,7 @@ pub struct Frame {
 }
 
 /// A pixel of a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Place {
     /// 0 is the top.
     pub row: usize,
