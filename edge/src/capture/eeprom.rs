@@ -58,7 +58,9 @@ pub struct Damaged {
 enum Lacking {
     #[error("no earlier dump of it is kept; the camera must be replaced")]
     None,
-    #[error("which of the {0} kept dumps is its own cannot be told; leave only that one in the folder")]
+    #[error(
+        "which of the {0} kept dumps is its own cannot be told; leave only that one in the folder"
+    )]
     Ambiguous(usize),
 }
 

@@ -273,6 +273,8 @@ impl<I: I2c> Mlx90640<I> {
         let control = self.ask(CONTROL)?;
         let status = self.ask(STATUS)?;
         if status & NEW_DATA != 0 || status & SUBPAGE != number {
+            // The one that tore it is waiting, and should be read before it is torn as well.
+            self.next = self.clock.uptime();
             return Ok(Looked::Dropped(Rejection::Torn));
         }
         if control != self.settings.control().word() {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use embedded_hal::i2c::{ErrorKind, NoAcknowledgeSource, Operation};
 use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng};
 
+use self::forward::Measurement;
 use super::bus::{Device, Span};
 use crate::capture::calibration::{Calibration, NO_DATA, Refused, WORDS, Words, word};
 use crate::capture::mlx90640::{CONTROL, Control, EEPROM, NEW_DATA, OVERWRITE, RAM, STATUS};
@@ -128,8 +129,7 @@ impl Camera {
         self.measuring = self.control;
         self.status = 0;
         self.number = 1;
-        self.ram.fill(0);
-        forward::fill(&mut self.ram);
+        self.ram.fill(NO_DATA);
         self.next = at + WAKING + self.period();
     }
 
@@ -168,14 +168,15 @@ impl Camera {
         } else {
             1 - self.number
         };
-        let seen = (self.source)(at);
-        forward::measure(
+        let measurement = Measurement {
+            seen: (self.source)(at),
+            vdd,
+            control: Control::of(self.measuring),
+            number: self.number,
+        };
+        measurement.take(
             &self.calibration,
             &self.make,
-            &seen,
-            vdd,
-            Control::of(self.measuring),
-            self.number,
             &mut self.chance,
             &mut self.ram,
         );
@@ -193,8 +194,7 @@ impl Camera {
                 self.ram[index] = NO_DATA;
             }
         }
-        let number = if self.number == 0 { 0 } else { 1 };
-        self.status = self.status & OVERWRITE | NEW_DATA | number;
+        self.status = self.status & OVERWRITE | NEW_DATA | u16::from(self.number != 0);
         self.faults.state().counters.subpages += 1;
         true
     }
@@ -231,12 +231,13 @@ impl Camera {
             let at = usize::from(register.wrapping_sub(begin));
             register >= begin && at + count <= words
         };
-        let known = within(RAM, WORDS)
-            || within(EEPROM, WORDS)
-            || within(STATUS, 1)
-            || within(CONTROL, 1);
-        if !known || bytes.len() % 2 != 0 || count == 0 {
-            return Err(format!("{} bytes were read at {register:#06x}", bytes.len()));
+        let known =
+            within(RAM, WORDS) || within(EEPROM, WORDS) || within(STATUS, 1) || within(CONTROL, 1);
+        if !known || !bytes.len().is_multiple_of(2) || count == 0 {
+            return Err(format!(
+                "{} bytes were read at {register:#06x}",
+                bytes.len()
+            ));
         }
         self.advance(during.begin);
         let span = during.end.saturating_sub(during.begin);

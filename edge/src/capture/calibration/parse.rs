@@ -135,8 +135,8 @@ fn compensation(words: &Words) -> Compensation {
 }
 
 fn pixels(words: &Words, tgc: f64, compensation: &Compensation) -> Box<[Pixel; PIXELS]> {
-    let [offset_scales, alpha_scales] = [words[16], words[32]]
-        .map(|word| [8, 4, 0].map(|bit| power(unsigned(word, bit, 4))));
+    let [offset_scales, alpha_scales] =
+        [words[16], words[32]].map(|word| [8, 4, 0].map(|bit| power(unsigned(word, bit, 4))));
     let alpha_scale = power(unsigned(words[32], 12, 4) + 30.0);
     let unseen = tgc * (compensation.alpha[0] + compensation.alpha[1]) / 2.0;
     let kta_scales =
