@@ -75,7 +75,7 @@ fn supply_temperatures_and_the_pixel_are_the_datasheets() {
     // sub-page. They differ in cameras with a TGC only.
     let [first, second] = calibration.compensation.alpha;
     let pixel = &mut calibration.pixels[PIXEL];
-    pixel.alpha += calibration.tgc * ((first + second) / 2.0 - first);
+    pixel.alpha += calibration.tgc * (f64::midpoint(first, second) - first);
     let conditions = calibration
         .conditions(&ram(), Pattern::Chess, Resolution::Bits18, 0)
         .expect("it is believed");

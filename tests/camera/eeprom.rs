@@ -48,6 +48,11 @@ fn a_dump_is_kept_once_and_compared() {
     assert_eq!(fs::read(&kept[0]).expect("a file"), text);
 }
 
+fn lose_column(words: &mut Words, column: usize) {
+    let pixels = words[64 + column..].iter_mut().step_by(32);
+    pixels.for_each(|word| *word = 0xffff);
+}
+
 /// What glitches did to cameras of other people.
 #[test]
 fn what_was_lost_is_restored() {
@@ -59,15 +64,7 @@ fn what_was_lost_is_restored() {
             |words| words.iter_mut().step_by(7).for_each(|word| *word &= 0xfff7),
             "bits",
         ),
-        (
-            |words| {
-                words[64 + 9..]
-                    .iter_mut()
-                    .step_by(32)
-                    .for_each(|word| *word = 0xffff)
-            },
-            "a column",
-        ),
+        (|words| lose_column(words, 9), "a column"),
         (|words| words[48] = 0, "the gain"),
         (|words| words[7..10].fill(0xffff), "the device id"),
         (|words| words[8] ^= 0x0100, "a bit of the device id"),
@@ -80,8 +77,8 @@ fn what_was_lost_is_restored() {
         rig.faults.change_eeprom(damage);
         let mut damaged = eeprom(1);
         damage(&mut damaged);
-        let pairs = damaged.iter().zip(eeprom(1).into_iter());
-        let differences = pairs.filter(|(one, other)| **one != *other).count();
+        let pairs = damaged.iter().zip(eeprom(1).to_vec());
+        let differences = pairs.filter(|(one, other)| *one != other).count();
         assert!(differences > 0, "{what}");
         check(&rig, &Outcome::Restored { differences });
         assert_eq!(files(&rig).len(), 1, "{what} is not kept");
@@ -93,7 +90,8 @@ fn what_was_lost_is_restored() {
 #[test]
 fn damage_on_the_first_day_is_refused_with_its_reason() {
     type Damage = fn(&mut Words);
-    let damages: [(Damage, fn(&Refused) -> bool); 7] = [
+    type Reason = fn(&Refused) -> bool;
+    let damages: [(Damage, Reason); 7] = [
         (
             |words| words.fill(0),
             |why| matches!(why, Refused::Blank(0)),
@@ -103,12 +101,7 @@ fn damage_on_the_first_day_is_refused_with_its_reason() {
             |why| matches!(why, Refused::Blank(0xffff)),
         ),
         (
-            |words| {
-                words[64 + 31..]
-                    .iter_mut()
-                    .step_by(32)
-                    .for_each(|word| *word = 0xffff)
-            },
+            |words| lose_column(words, 31),
             |why| matches!(why, Refused::Column(31)),
         ),
         (

@@ -1,9 +1,12 @@
 //! What goes wrong with a camera: it costs time or an error that says why, and never gives a wrong temperature.
 
+use std::path::Path;
 use std::time::Duration;
 
 use edge::capture::calibration::{Doubt, Resolution};
-use edge::capture::mlx90640::{CameraError, Captured, Mlx90640, Rate, Rejection, Settings};
+use edge::capture::mlx90640::{
+    CameraError, Captured, Mlx90640, Rate, Rejection, Settings, linux_bus,
+};
 use edge::emulate::bus::Bus;
 use edge::emulate::mlx90640::{Make, PixelFault};
 use edge::frame::PIXELS;
@@ -54,6 +57,18 @@ fn nobody_there_is_told_at_once_and_who_comes_late_is_waited_for() {
     let mut camera = opened.expect("it came");
     assert!((seconds(3)..seconds(5)).contains(&time), "{time:?}");
     assert_eq!(picture(&rig, &mut camera).rejected, 0);
+}
+
+#[test]
+fn a_machine_without_a_bus_is_told_how_to_get_one() {
+    let error = linux_bus(Path::new("/nowhere/i2c-1"))
+        .err()
+        .expect("there is none");
+    let told = error.to_string();
+    assert!(
+        told.contains("/nowhere/i2c-1") && told.contains("raspi-config"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -110,6 +125,25 @@ fn a_camera_without_measurements_is_a_timeout_and_nothing_else() {
     );
     rig.faults.freeze(Duration::ZERO);
     picture(&rig, &mut camera);
+    // It stops in the middle, after something had to be dropped.
+    rig.faults.interrupt(1);
+    let (faults, clock) = (rig.faults.clone(), rig.clock.clone());
+    let task = rig.clock.spawn("frost", move || {
+        clock.sleep(seconds(2));
+        faults.freeze(NEVER);
+    });
+    let error = failure(&rig, &mut camera);
+    assert!(
+        matches!(
+            error,
+            CameraError::Timeout {
+                measured: 1..=4,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    task.join().expect("it ends");
 }
 
 #[test]

@@ -99,7 +99,7 @@ impl Rig {
     pub fn time<T>(&self, work: impl FnOnce() -> T) -> (T, Duration) {
         let begin = self.world.elapsed();
         let result = work();
-        (result, self.world.elapsed() - begin)
+        (result, self.world.elapsed().saturating_sub(begin))
     }
 }
 

@@ -77,7 +77,7 @@ pub struct Seen {
     pub die: f64,
 }
 
-/// Asked once for each sub-page, with the uptime of the bus's clock.
+/// Asked once for each sub-page, with the uptime of the bus's clock; it must not wait for anybody.
 pub type Source = Box<dyn FnMut(Duration) -> Seen + Send>;
 
 /// A camera to be attached to a bus.

@@ -166,7 +166,11 @@ impl<'a> Conditions<'a> {
         let drift = (1.0 + kta * (self.ta - TA_0)) * (1.0 + kv * (self.vdd - VDD_0));
         let mut shift = offset * drift + self.shift_of_all();
         if self.pattern != calibration.pattern {
-            let row = if index / COLUMNS % 2 == 0 { -1.0 } else { 1.0 };
+            let row = if (index / COLUMNS).is_multiple_of(2) {
+                -1.0
+            } else {
+                1.0
+            };
             // Of four neighbours in a row, the second and the third differ from the others.
             let place = match index % 4 {
                 1 => row,
