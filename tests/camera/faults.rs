@@ -7,8 +7,9 @@ use edge::capture::calibration::{Doubt, Resolution};
 use edge::capture::mlx90640::{
     CameraError, Captured, Mlx90640, Rate, Rejection, Settings, linux_bus,
 };
+use edge::clock::Task;
 use edge::emulate::bus::Bus;
-use edge::emulate::mlx90640::{Make, PixelFault};
+use edge::emulate::mlx90640::{Kind, Make, WordFault, synthetic};
 use edge::frame::PIXELS;
 use embedded_hal::i2c::{I2c, Operation};
 
@@ -316,7 +317,7 @@ fn a_pixel_that_died_is_mended_and_five_are_a_fault() {
     let truth = rig.seen.lock().expect("a lock").pixels.clone();
     let dying = [100, 103, 301, 500, 698];
     for (count, &pixel) in dying.iter().enumerate() {
-        rig.faults.set_pixel(pixel, Some(PixelFault::Dead(0x8000)));
+        rig.faults.set_word(pixel, Some(WordFault::Stuck(0x8000)));
         let died = &dying[..=count];
         if count == 4 {
             let error = failure(&rig, &mut camera);
@@ -351,7 +352,7 @@ fn a_pixel_that_died_is_mended_and_five_are_a_fault() {
         }
     }
     for pixel in dying {
-        rig.faults.set_pixel(pixel, None);
+        rig.faults.set_word(pixel, None);
     }
     picture(&rig, &mut camera);
 }
@@ -360,12 +361,80 @@ fn a_pixel_that_died_is_mended_and_five_are_a_fault() {
 fn a_pixel_that_is_off_is_mended() {
     let rig = Rig::new(13);
     let mut camera = rig.opened();
-    rig.faults.set_pixel(333, Some(PixelFault::Outlier(400)));
+    rig.faults.set_word(333, Some(WordFault::Off(400)));
     let captured = camera.capture().expect("a picture");
     let mended = captured.frame.repaired(&[]);
     assert_eq!(mended.bad, [333]);
     let truth = rig.seen.lock().expect("a lock").pixels[333];
     assert!((mended.pixels[333] - truth).abs() < 2.5);
+}
+
+/// Words are off for one sub-page.
+fn briefly(rig: &Rig, words: &'static [usize], by: i16) -> Task<()> {
+    let (faults, clock) = (rig.faults.clone(), rig.clock.clone());
+    rig.clock.spawn("glitch", move || {
+        clock.sleep(Duration::from_millis(800));
+        for &word in words {
+            faults.set_word(word, Some(WordFault::Off(by)));
+        }
+        clock.sleep(Duration::from_millis(500));
+        for &word in words {
+            faults.set_word(word, None);
+        }
+    })
+}
+
+#[test]
+fn one_wrong_word_among_four_changes_nothing() {
+    let rig = Rig::new(18);
+    let mut camera = rig.opened();
+    picture(&rig, &mut camera);
+    for pixels in [&[165], &[166]] {
+        // By some 20 deg C: a mean of four would be off by 5, which could be true.
+        let glitch = briefly(&rig, pixels, 200);
+        let captured = picture(&rig, &mut camera);
+        glitch.join().expect("it ends");
+        assert_eq!(captured.rejected, 0);
+    }
+}
+
+#[test]
+fn conditions_that_jump_are_not_believed() {
+    let kind = Kind {
+        tgc: 32,
+        ..Kind::new(19)
+    };
+    // Gain, thermometer, supply and the compensation pixels: each within what is possible.
+    let glitches: [(&[usize], i16); 4] = [
+        (&[778], 240),
+        (&[800], 17),
+        (&[810], 300),
+        (&[776, 808], 60),
+    ];
+    for (words, by) in glitches {
+        let rig = Rig::of(Make::new(synthetic(&kind)), KHZ_100);
+        let settings = Settings {
+            frames: 1,
+            ..short()
+        };
+        let mut camera = rig.open(settings).expect("a camera");
+        picture(&rig, &mut camera);
+        let glitch = briefly(&rig, words, by);
+        for _ in 0..2 {
+            picture(&rig, &mut camera);
+        }
+        glitch.join().expect("it ends");
+        assert!(
+            (1..=3).contains(&camera.rejected()),
+            "{words:?}: {}",
+            camera.rejected()
+        );
+        // A step that stays is no glitch.
+        rig.faults.set_word(810, Some(WordFault::Off(300)));
+        let before = camera.rejected();
+        camera.capture().expect("a picture");
+        assert_eq!(camera.rejected(), before + 1);
+    }
 }
 
 #[test]
@@ -375,7 +444,7 @@ fn a_checkerboard_that_stays_shows_in_the_gap() {
     let sound = picture(&rig, &mut camera).subpage_gap;
     assert!(sound < 0.5, "{sound}");
     for pixel in edge::capture::calibration::Pattern::Chess.pixels(1) {
-        rig.faults.set_pixel(pixel, Some(PixelFault::Outlier(60)));
+        rig.faults.set_word(pixel, Some(WordFault::Off(60)));
     }
     let stuck = camera.capture().expect("a picture").subpage_gap;
     assert!(stuck > 3.0, "{stuck}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use edge::capture::calibration::{Calibration, Pattern, Resolution, Words};
 use edge::capture::mlx90640::Settings;
-use edge::emulate::mlx90640::PixelFault;
+use edge::emulate::mlx90640::WordFault;
 use proptest::prelude::*;
 
 use super::rig::{Rig, eeprom};
@@ -82,7 +82,7 @@ proptest! {
         rig.faults.garble(share, Duration::from_secs(20));
         rig.faults.freeze(Duration::from_secs(frozen));
         for (pixel, word) in pixels {
-            rig.faults.set_pixel(pixel, Some(PixelFault::Dead(word)));
+            rig.faults.set_word(pixel, Some(WordFault::Stuck(word)));
         }
         for _ in 0..3 {
             let (result, time) = rig.time(|| camera.capture());

@@ -7,6 +7,7 @@ use edge::capture::calibration::{Pattern, Resolution};
 use edge::capture::mlx90640::{Rate, Settings};
 use edge::emulate::mlx90640::{Kind, Make, Ranges, synthetic};
 use edge::frame::{PIXELS, Pixels, statistics};
+use embedded_hal::i2c::I2c as _;
 
 use super::rig::{KHZ_100, Rig, boiler, room, wide};
 
@@ -222,10 +223,15 @@ fn the_mean_of_more_frames_is_quieter() {
 #[test]
 fn a_picture_is_of_now_and_says_when_and_by_which_camera() {
     let rig = Rig::new(12);
-    let mut camera = rig.opened();
+    let mut camera = rig.open(one_frame()).expect("a camera");
     rig.check(&camera.capture().expect("a picture"), 0.09);
-    // Nobody looks for a while, and then everything is different.
+    // Nobody looks for a while; then everything is different, and a sub-page of before still lies in the camera.
     rig.clock.sleep(Duration::from_hours(1));
+    let mut status = [0; 2];
+    let mut bus = rig.bus.clone();
+    bus.write_read(0x33, &[0x80, 0x00], &mut status)
+        .expect("it answers");
+    assert_ne!(status[1] & 8, 0, "it is new");
     rig.show(boiler());
     let captured = camera.capture().expect("a picture");
     rig.check(&captured, 0.09);
@@ -273,8 +279,8 @@ fn listed_pixels_are_mended_from_their_own_subpage() {
     for pattern in [Pattern::Chess, Pattern::Interleaved] {
         let rig = Rig::of(Make::new(synthetic(&kind)), KHZ_100);
         for pixel in bad {
-            let lost = edge::emulate::mlx90640::PixelFault::Dead(0x8000);
-            rig.faults.set_pixel(pixel, Some(lost));
+            let lost = edge::emulate::mlx90640::WordFault::Stuck(0x8000);
+            rig.faults.set_word(pixel, Some(lost));
         }
         let settings = Settings {
             pattern,

@@ -19,13 +19,13 @@ use super::bus::{Device, Span};
 use crate::capture::calibration::{Calibration, NO_DATA, Refused, WORDS, Words, word};
 use crate::capture::mlx90640::{CONTROL, Control, EEPROM, NEW_DATA, OVERWRITE, RAM, STATUS};
 use crate::clock::Clock;
-use crate::frame::Pixels;
+use crate::frame::{PIXELS, Pixels};
 
 mod faults;
 mod forward;
 mod synthetic;
 
-pub use faults::{Counters, Faults, PixelFault};
+pub use faults::{Counters, Faults, WordFault};
 pub use synthetic::{Kind, Ranges, synthetic};
 
 /// From power to the first measurement.
@@ -156,7 +156,7 @@ impl Camera {
 
     fn land(&mut self, at: Duration) -> bool {
         let state = self.faults.state();
-        let (vdd, pixels) = (state.vdd, state.pixels.clone());
+        let (vdd, faults) = (state.vdd, state.words.clone());
         let is_ready = at >= state.unready_until;
         let is_frozen = at < state.frozen_until;
         drop(state);
@@ -180,13 +180,17 @@ impl Camera {
             &mut self.chance,
             &mut self.ram,
         );
-        for (&pixel, &fault) in &pixels {
-            match fault {
-                PixelFault::Dead(word) => self.ram[pixel] = word,
-                PixelFault::Outlier(by) => {
-                    let word = self.ram[pixel].cast_signed();
-                    self.ram[pixel] = word.saturating_add(by).cast_unsigned();
-                }
+        let pattern = measurement.control.pattern;
+        for (&index, &fault) in &faults {
+            let is_new = match index {
+                0..PIXELS => pattern.number_of(index) == self.number,
+                _ => index != word::COMPENSATION[1 - self.number],
+            };
+            if let Some(word) = self.ram.get_mut(index).filter(|_| is_new) {
+                *word = match fault {
+                    WordFault::Stuck(word) => word,
+                    WordFault::Off(by) => word.cast_signed().saturating_add(by).cast_unsigned(),
+                };
             }
         }
         if !is_ready {
