@@ -67,12 +67,7 @@ impl Rig {
     }
 
     pub fn open(&self, settings: Settings) -> Result<Mlx90640<Bus>, CameraError> {
-        Mlx90640::open(
-            self.bus.clone(),
-            self.clock.clone(),
-            settings,
-            &self.kept(),
-        )
+        Mlx90640::open(self.bus.clone(), self.clock.clone(), settings, &self.kept())
     }
 
     pub fn opened(&self) -> Mlx90640<Bus> {
@@ -104,7 +99,7 @@ impl Rig {
     pub fn time<T>(&self, work: impl FnOnce() -> T) -> (T, Duration) {
         let begin = self.world.elapsed();
         let result = work();
-        (result, self.world.elapsed() - begin)
+        (result, self.world.elapsed().saturating_sub(begin))
     }
 }
 
@@ -122,7 +117,11 @@ pub fn differences(one: &Pixels, other: &Pixels) -> (f64, f64) {
     for (one, other) in pairs {
         let difference = f64::from((one - other).abs());
         // Not a number is as wrong as can be.
-        worst = if difference.is_nan() { f64::INFINITY } else { worst.max(difference) };
+        worst = if difference.is_nan() {
+            f64::INFINITY
+        } else {
+            worst.max(difference)
+        };
         sum += difference * difference;
     }
     (worst, (sum / 768.0).sqrt())

@@ -10,7 +10,7 @@
 
 use thiserror::Error;
 
-use crate::frame::PIXELS;
+use crate::frame::{COLUMNS, PIXELS};
 
 mod conditions;
 mod parse;
@@ -72,7 +72,8 @@ pub struct Calibration {
     pub compensation: Compensation,
     /// What an interleaved picture of a chess camera needs, and the other way around.
     pub interleaving: [f64; 3],
-    pub pixels: Box<[Pixel; PIXELS]>,
+    /// All 768, row by row.
+    pub pixels: Vec<Pixel>,
 }
 
 /// The camera's own thermometer.
@@ -172,7 +173,7 @@ impl std::fmt::Display for DeviceId {
 impl Pattern {
     /// The sub-page to which a pixel belongs.
     pub fn number_of(self, pixel: usize) -> usize {
-        let row = pixel / crate::frame::COLUMNS;
+        let row = pixel / COLUMNS;
         match self {
             Self::Interleaved => row % 2,
             Self::Chess => (row + pixel) % 2,

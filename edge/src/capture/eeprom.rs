@@ -58,7 +58,9 @@ pub struct Damaged {
 enum Lacking {
     #[error("no earlier dump of it is kept; the camera must be replaced")]
     None,
-    #[error("which of the {0} kept dumps is its own cannot be told; leave only that one in the folder")]
+    #[error(
+        "which of the {0} kept dumps is its own cannot be told; leave only that one in the folder"
+    )]
     Ambiguous(usize),
 }
 
@@ -125,20 +127,24 @@ impl Kept {
     }
 
     /// All that are whole; what is not is passed over, and written anew when its camera is seen.
-    fn dumps(&self) -> Vec<Box<Words>> {
+    fn dumps(&self) -> Vec<Words> {
         let Ok(entries) = fs::read_dir(&self.folder) else {
             return Vec::new();
         };
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         paths.sort_unstable();
         let named = |path: &PathBuf| {
-            let name = path.file_name().and_then(|name| name.to_str());
-            name.is_some_and(|name| name.starts_with("camera-") && name.ends_with(".json"))
+            let name = path.file_stem().and_then(|name| name.to_str());
+            let is_dump = name.is_some_and(|name| name.starts_with("camera-"));
+            is_dump
+                && path
+                    .extension()
+                    .is_some_and(|extension| extension == "json")
         };
         let mut dumps = Vec::new();
         for path in paths.iter().filter(|path| named(path)) {
             match read(path) {
-                Ok(words) => dumps.push(words),
+                Ok(words) => dumps.push(*words),
                 Err(error) => tracing::warn!(
                     eeprom.file = %path.display(),
                     error = format!("{error:#}"),
@@ -168,7 +174,7 @@ impl Kept {
         let dump = Dump {
             camera: device.to_string(),
             sha256: checksum(words),
-            words: words.iter().map(|word| format!("{word:04x}")).collect(),
+            words: hex(&bytes(words)),
         };
         let text = serde_json::to_vec_pretty(&dump)?;
         let path = self.path(device);
@@ -187,7 +193,7 @@ impl Kept {
 }
 
 /// The kept dump of the camera that these words come from.
-fn own<'a>(words: &Words, is_sound: bool, kept: &'a [Box<Words>]) -> Option<&'a Words> {
+fn own<'a>(words: &Words, is_sound: bool, kept: &'a [Words]) -> Option<&'a Words> {
     let device = DeviceId::of(words);
     if let Some(own) = kept.iter().find(|dump| DeviceId::of(dump) == device) {
         return Some(own);
@@ -226,10 +232,18 @@ fn read(path: &Path) -> anyhow::Result<Box<Words>> {
 }
 
 fn checksum(words: &Words) -> String {
-    let mut hash = Sha256::new();
-    for word in words {
-        hash.update(word.to_be_bytes());
+    hex(&Sha256::digest(bytes(words)))
+}
+
+fn bytes(words: &Words) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_be_bytes()).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('?');
+        text.extend([digit(byte >> 4), digit(byte & 15)]);
     }
-    let digest = hash.finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    text
 }

@@ -206,24 +206,28 @@ impl<I: I2c> Mlx90640<I> {
         let wanted = 2 * self.settings.frames.max(1);
         let mut mean = Mean::new(self.settings.frames.max(1));
         let (mut measured, mut dropped, mut last) = (0, 0, None);
+        let mut came = began;
         // What lies in the camera may be of long ago.
         self.acknowledge()?;
         while !mean.is_complete() {
             let Some(status) = self.wait_for_data(deadline)? else {
-                let waited = self.clock.uptime() - began;
+                let waited = self.clock.uptime().saturating_sub(began);
+                // Whatever it measured before, a camera that has stopped is another fault.
+                let has_stopped = came + 3 * self.settings.rate.period() < deadline;
                 return Err(match last {
-                    Some(last) => CameraError::Invalid {
+                    Some(last) if !has_stopped => CameraError::Invalid {
                         waited,
                         dropped,
                         last,
                     },
-                    None => CameraError::Timeout {
+                    _ => CameraError::Timeout {
                         waited,
                         measured,
                         wanted,
                     },
                 });
             };
+            came = self.clock.uptime();
             match self.look(status & SUBPAGE)? {
                 Looked::Believed(subpage) => {
                     measured += 1;
@@ -257,7 +261,7 @@ impl<I: I2c> Mlx90640<I> {
             }
             let status = self.ask(STATUS)?;
             if status & NEW_DATA != 0 {
-                self.next = asked + self.settings.rate.period() * 9 / 10 - pause;
+                self.next = asked + self.settings.rate.period() * 7 / 8;
                 return Ok(Some(status));
             }
             self.clock.sleep(pause);
@@ -273,6 +277,8 @@ impl<I: I2c> Mlx90640<I> {
         let control = self.ask(CONTROL)?;
         let status = self.ask(STATUS)?;
         if status & NEW_DATA != 0 || status & SUBPAGE != number {
+            // The one that tore it is waiting, and should be read before it is torn as well.
+            self.next = self.clock.uptime();
             return Ok(Looked::Dropped(Rejection::Torn));
         }
         if control != self.settings.control().word() {

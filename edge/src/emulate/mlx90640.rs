@@ -14,17 +14,18 @@ use std::time::Duration;
 use embedded_hal::i2c::{ErrorKind, NoAcknowledgeSource, Operation};
 use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng};
 
+use self::forward::Measurement;
 use super::bus::{Device, Span};
 use crate::capture::calibration::{Calibration, NO_DATA, Refused, WORDS, Words, word};
 use crate::capture::mlx90640::{CONTROL, Control, EEPROM, NEW_DATA, OVERWRITE, RAM, STATUS};
 use crate::clock::Clock;
-use crate::frame::Pixels;
+use crate::frame::{PIXELS, Pixels};
 
 mod faults;
 mod forward;
 mod synthetic;
 
-pub use faults::{Counters, Faults, PixelFault};
+pub use faults::{Counters, Faults, WordFault};
 pub use synthetic::{Kind, Ranges, synthetic};
 
 /// From power to the first measurement.
@@ -76,7 +77,7 @@ pub struct Seen {
     pub die: f64,
 }
 
-/// Asked once for each sub-page, with the uptime of the bus's clock.
+/// Asked once for each sub-page, with the uptime of the bus's clock; it must not wait for anybody.
 pub type Source = Box<dyn FnMut(Duration) -> Seen + Send>;
 
 /// A camera to be attached to a bus.
@@ -128,8 +129,7 @@ impl Camera {
         self.measuring = self.control;
         self.status = 0;
         self.number = 1;
-        self.ram.fill(0);
-        forward::fill(&mut self.ram);
+        self.ram.fill(NO_DATA);
         self.next = at + WAKING + self.period();
     }
 
@@ -156,7 +156,7 @@ impl Camera {
 
     fn land(&mut self, at: Duration) -> bool {
         let state = self.faults.state();
-        let (vdd, pixels) = (state.vdd, state.pixels.clone());
+        let (vdd, faults) = (state.vdd, state.words.clone());
         let is_ready = at >= state.unready_until;
         let is_frozen = at < state.frozen_until;
         drop(state);
@@ -168,24 +168,29 @@ impl Camera {
         } else {
             1 - self.number
         };
-        let seen = (self.source)(at);
-        forward::measure(
+        let measurement = Measurement {
+            seen: (self.source)(at),
+            vdd,
+            control: Control::of(self.measuring),
+            number: self.number,
+        };
+        measurement.take(
             &self.calibration,
             &self.make,
-            &seen,
-            vdd,
-            Control::of(self.measuring),
-            self.number,
             &mut self.chance,
             &mut self.ram,
         );
-        for (&pixel, &fault) in &pixels {
-            match fault {
-                PixelFault::Dead(word) => self.ram[pixel] = word,
-                PixelFault::Outlier(by) => {
-                    let word = self.ram[pixel].cast_signed();
-                    self.ram[pixel] = word.saturating_add(by).cast_unsigned();
-                }
+        let pattern = measurement.control.pattern;
+        for (&index, &fault) in &faults {
+            let is_new = match index {
+                0..PIXELS => pattern.number_of(index) == self.number,
+                _ => index != word::COMPENSATION[1 - self.number],
+            };
+            if let Some(word) = self.ram.get_mut(index).filter(|_| is_new) {
+                *word = match fault {
+                    WordFault::Stuck(word) => word,
+                    WordFault::Off(by) => word.cast_signed().saturating_add(by).cast_unsigned(),
+                };
             }
         }
         if !is_ready {
@@ -193,8 +198,7 @@ impl Camera {
                 self.ram[index] = NO_DATA;
             }
         }
-        let number = if self.number == 0 { 0 } else { 1 };
-        self.status = self.status & OVERWRITE | NEW_DATA | number;
+        self.status = self.status & OVERWRITE | NEW_DATA | u16::from(self.number != 0);
         self.faults.state().counters.subpages += 1;
         true
     }
@@ -231,12 +235,13 @@ impl Camera {
             let at = usize::from(register.wrapping_sub(begin));
             register >= begin && at + count <= words
         };
-        let known = within(RAM, WORDS)
-            || within(EEPROM, WORDS)
-            || within(STATUS, 1)
-            || within(CONTROL, 1);
-        if !known || bytes.len() % 2 != 0 || count == 0 {
-            return Err(format!("{} bytes were read at {register:#06x}", bytes.len()));
+        let known =
+            within(RAM, WORDS) || within(EEPROM, WORDS) || within(STATUS, 1) || within(CONTROL, 1);
+        if !known || !bytes.len().is_multiple_of(2) || count == 0 {
+            return Err(format!(
+                "{} bytes were read at {register:#06x}",
+                bytes.len()
+            ));
         }
         self.advance(during.begin);
         let span = during.end.saturating_sub(during.begin);

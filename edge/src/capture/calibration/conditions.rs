@@ -166,15 +166,18 @@ impl<'a> Conditions<'a> {
         let drift = (1.0 + kta * (self.ta - TA_0)) * (1.0 + kv * (self.vdd - VDD_0));
         let mut shift = offset * drift + self.shift_of_all();
         if self.pattern != calibration.pattern {
-            let row = if index / COLUMNS % 2 == 0 { -1.0 } else { 1.0 };
+            let row = if (index / COLUMNS).is_multiple_of(2) {
+                -1.0
+            } else {
+                1.0
+            };
             // Of four neighbours in a row, the second and the third differ from the others.
             let place = match index % 4 {
                 1 => row,
                 3 => -row,
                 _ => 0.0,
             };
-            shift -=
-                calibration.interleaving[2] * row - calibration.interleaving[1] * place;
+            shift -= calibration.interleaving[2] * row - calibration.interleaving[1] * place;
         }
         shift
     }
@@ -200,7 +203,8 @@ impl View<'_> {
             * (kelvin - self.ta_tr);
         // The inverse of what follows is not exact, because there the range is found from a first estimate.
         let mut error = self.celsius(index, signal) - celsius;
-        let mut slope = 4.0 * (celsius + KELVIN).powi(3) * self.emissivity * self.sensitivity(index);
+        let mut slope =
+            4.0 * (celsius + KELVIN).powi(3) * self.emissivity * self.sensitivity(index);
         for _ in 0..6 {
             if error.abs() < 1e-7 {
                 break;
@@ -218,8 +222,7 @@ impl View<'_> {
 
     fn sensitivity(&self, index: usize) -> f64 {
         let calibration = self.conditions.calibration;
-        calibration.pixels[index].alpha
-            * (1.0 + calibration.ks_ta * (self.conditions.ta - TA_0))
+        calibration.pixels[index].alpha * (1.0 + calibration.ks_ta * (self.conditions.ta - TA_0))
     }
 
     fn range(&self, celsius: f64) -> usize {

@@ -134,9 +134,9 @@ fn compensation(words: &Words) -> Compensation {
     }
 }
 
-fn pixels(words: &Words, tgc: f64, compensation: &Compensation) -> Box<[Pixel; PIXELS]> {
-    let [offset_scales, alpha_scales] = [words[16], words[32]]
-        .map(|word| [8, 4, 0].map(|bit| power(unsigned(word, bit, 4))));
+fn pixels(words: &Words, tgc: f64, compensation: &Compensation) -> Vec<Pixel> {
+    let [offset_scales, alpha_scales] =
+        [words[16], words[32]].map(|word| [8, 4, 0].map(|bit| power(unsigned(word, bit, 4))));
     let alpha_scale = power(unsigned(words[32], 12, 4) + 30.0);
     let unseen = tgc * (compensation.alpha[0] + compensation.alpha[1]) / 2.0;
     let kta_scales =
@@ -150,15 +150,7 @@ fn pixels(words: &Words, tgc: f64, compensation: &Compensation) -> Box<[Pixel; P
         let bit = u32::try_from(at % 4).unwrap_or(0) * 4;
         signed(words[first + at / 4], bit, 4)
     };
-    let mut pixels = Box::new(
-        [Pixel {
-            alpha: 0.0,
-            offset: 0.0,
-            kta: 0.0,
-            kv: 0.0,
-        }; PIXELS],
-    );
-    for (index, pixel) in pixels.iter_mut().enumerate() {
+    let pixel = |index: usize| {
         let (row, column) = (index / COLUMNS, index % COLUMNS);
         let word = words[FIRST_PIXEL + index];
         let sum = |reference: f64, first: usize, rest: f64, scales: [f64; 3]| {
@@ -176,7 +168,7 @@ fn pixels(words: &Words, tgc: f64, compensation: &Compensation) -> Box<[Pixel; P
         let parity = 2 * (row % 2) + column % 2;
         let (mean_word, mean_bit) = kta_means[parity];
         let kta = signed(words[mean_word], mean_bit, 8) + signed(word, 1, 3) * kta_scales[1];
-        *pixel = Pixel {
+        Pixel {
             alpha: alpha / alpha_scale - unseen,
             offset: sum(
                 signed(words[17], 0, 16),
@@ -186,9 +178,9 @@ fn pixels(words: &Words, tgc: f64, compensation: &Compensation) -> Box<[Pixel; P
             ),
             kta: kta / kta_scales[0],
             kv: signed(words[52], kv_means[parity], 4) / kv_scale,
-        };
-    }
-    pixels
+        }
+    };
+    (0..PIXELS).map(pixel).collect()
 }
 
 /// `bits` bits from `bit` on.

@@ -86,7 +86,9 @@ impl Judge {
         let pixels = settings.pattern.pixels(number).map(&mut celsius).collect();
         let before = std::mem::replace(&mut self.dead[number], dead);
         let dead = &self.dead[number];
-        if dead.len() > MOST_BAD_PIXELS || dead.iter().any(|pixel| !before.contains(pixel)) {
+        if self.dead.iter().flatten().count() > MOST_BAD_PIXELS
+            || dead.iter().any(|pixel| !before.contains(pixel))
+        {
             return Err(Rejection::Pixels(dead.len()));
         }
         Ok(Subpage {

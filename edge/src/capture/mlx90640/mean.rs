@@ -118,14 +118,15 @@ fn mend(pixels: &mut [f64; PIXELS], bad: &[usize], pattern: Pattern) {
     for &index in bad {
         let (row, column) = (index / COLUMNS, index % COLUMNS);
         let rows = match pattern {
-            Pattern::Chess => [row.wrapping_sub(1), row + 1],
-            Pattern::Interleaved => [row, ROWS],
+            Pattern::Chess => [row.checked_sub(1), Some(row + 1)],
+            Pattern::Interleaved => [Some(row), None],
         };
         let mut around = Vec::with_capacity(4);
-        for row in rows.into_iter().filter(|&row| row < ROWS) {
-            for column in [column.wrapping_sub(1), column + 1] {
+        for row in rows.into_iter().flatten().filter(|&row| row < ROWS) {
+            let columns = [column.checked_sub(1), Some(column + 1)];
+            for column in columns.into_iter().flatten().filter(|&at| at < COLUMNS) {
                 let neighbour = row * COLUMNS + column;
-                if column < COLUMNS && !bad.contains(&neighbour) && sound[neighbour].is_finite() {
+                if !bad.contains(&neighbour) && sound[neighbour].is_finite() {
                     around.push(sound[neighbour]);
                 }
             }

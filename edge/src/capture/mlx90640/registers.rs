@@ -16,8 +16,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// An access that failed, however often it was tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "{} at address {address:#04x} of the I2C bus, asked {attempts} times; check wires, address and supply{}",
-    reason(*.kind), hint(*.kind)
+    "{} at address {address:#04x} of the I2C bus, asked {attempts} times; check wires, address and supply \
+     (`i2cdetect -y 1` shows who answers)",
+    reason(*.kind)
 )]
 pub struct NotAnswered {
     pub address: u8,
@@ -39,14 +40,6 @@ fn reason(kind: ErrorKind) -> &'static str {
         ErrorKind::ArbitrationLoss => "somebody else talks while the camera is asked",
         ErrorKind::Bus => "the bus is disturbed when the camera is asked",
         _ => "the camera cannot be asked",
-    }
-}
-
-fn hint(kind: ErrorKind) -> &'static str {
-    match kind {
-        // linux-embedded-hal has no better word for EREMOTEIO, EIO and ETIMEDOUT.
-        ErrorKind::Other => " (`i2cdetect -y 1` shows who answers)",
-        _ => "",
     }
 }
 

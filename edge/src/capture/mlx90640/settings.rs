@@ -47,7 +47,8 @@ pub struct Settings {
     pub reflected: Option<f32>,
     /// A capture is the mean of so many full frames; from three on, a single wrong word changes nothing in it.
     pub frames: u32,
-    /// When a capture is given up, and opening the camera too.
+    /// When a capture is given up, and opening the camera too; more than twice [`Settings::duration`] leaves room for
+    /// what has to be dropped.
     pub deadline: Duration,
 }
 
@@ -97,6 +98,12 @@ impl Control {
 }
 
 impl Settings {
+    /// How long a capture takes at most when nothing goes wrong.
+    pub fn duration(&self) -> Duration {
+        // The sub-page under way, two that still know old settings, and two for each frame.
+        self.rate.period() * (2 * self.frames.max(1) + 3)
+    }
+
     pub fn control(&self) -> Control {
         Control {
             rate: self.rate,

@@ -28,7 +28,8 @@ pub(super) struct State {
     pub garbled: (f64, Duration),
     /// Volts.
     pub vdd: f64,
-    pub pixels: BTreeMap<usize, PixelFault>,
+    /// Of the RAM, by index.
+    pub words: BTreeMap<usize, WordFault>,
     /// So many readings of the RAM still are interrupted by a sub-page.
     pub interruptions: u32,
     pub counters: Counters,
@@ -36,11 +37,11 @@ pub(super) struct State {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PixelFault {
-    /// It holds this word whatever it sees.
-    Dead(u16),
-    /// Its word is off by so much.
-    Outlier(i16),
+pub enum WordFault {
+    /// It stays the same whatever there is to see.
+    Stuck(u16),
+    /// It is off by so much.
+    Off(i16),
 }
 
 /// What the camera was asked, and what it did.
@@ -70,7 +71,7 @@ impl Faults {
                 unready_until: Duration::ZERO,
                 garbled: (0.0, Duration::ZERO),
                 vdd,
-                pixels: BTreeMap::new(),
+                words: BTreeMap::new(),
                 interruptions: 0,
                 counters: Counters::default(),
                 violations: Vec::new(),
@@ -121,12 +122,13 @@ impl Faults {
         self.state().vdd = volts;
     }
 
-    /// From now on; None mends it.
-    pub fn set_pixel(&self, pixel: usize, fault: Option<PixelFault>) {
+    /// What is wrong with a word of the RAM from now on: a pixel's, or from 768 on one of the camera's conditions. None
+    /// mends it.
+    pub fn set_word(&self, index: usize, fault: Option<WordFault>) {
         let mut state = self.state();
         match fault {
-            Some(fault) => state.pixels.insert(pixel, fault),
-            None => state.pixels.remove(&pixel),
+            Some(fault) => state.words.insert(index, fault),
+            None => state.words.remove(&index),
         };
     }
 

@@ -12,47 +12,52 @@ const VBE: i16 = 19_442;
 /// What the compensation pixels see beyond their offset.
 const GLOW: f64 = 3.0;
 
-/// Writes what a sub-page holds into the RAM: its pixels, its compensation pixel and the camera's own conditions.
-pub(super) fn measure(
-    calibration: &Calibration,
-    make: &Make,
-    seen: &Seen,
-    vdd: f64,
-    control: Control,
-    number: usize,
-    chance: &mut ChaCha8Rng,
-    ram: &mut Words,
-) {
-    let Control {
-        resolution,
-        pattern,
-        ..
-    } = control;
-    let steps = resolution.over(calibration.resolution);
-    let ptat = &calibration.ptat;
-    let art = (ptat.kt * (seen.die - 25.0) + ptat.at_25) * (1.0 + ptat.kv * (vdd - 3.3));
-    let vbe = f64::from(VBE);
-    ram[word::VBE] = VBE.cast_unsigned();
-    ram[word::PTAT] = rounded(art * vbe / (18_f64.exp2() - art * ptat.alpha));
-    ram[word::GAIN] = rounded(calibration.gain * make.gain * steps);
-    ram[word::VDD] = rounded((calibration.vdd_25 + (vdd - 3.3) * calibration.k_vdd) * steps);
-    // What is decoded is not what was encoded: pixels must fit to the rounded words.
-    let now = decode(calibration, ram, pattern, resolution, number);
-    ram[word::COMPENSATION[number]] = rounded((now.compensation_offset + GLOW) / now.gain);
-    let now = decode(calibration, ram, pattern, resolution, number);
-    let view = now.seen_through(make.emissivity, make.reflected);
-    for pixel in pattern.pixels(number) {
-        let noise: f64 = StandardNormal.sample(chance);
-        let exact = view.word(pixel, f64::from(seen.pixels[pixel]));
-        ram[pixel] = rounded(exact + make.noise * noise);
-    }
+/// Of one sub-page.
+pub(super) struct Measurement {
+    pub seen: Seen,
+    /// Volts.
+    pub vdd: f64,
+    pub control: Control,
+    pub number: usize,
 }
 
-/// Words whose meaning nobody knows, as a real camera has them.
-pub(super) fn fill(ram: &mut Words) {
-    ram[768..].fill(NO_DATA);
-    for index in word::USED.into_iter().flatten() {
-        ram[index] = 1;
+impl Measurement {
+    /// Writes it into the RAM: its pixels, its compensation pixel and the camera's own conditions.
+    pub(super) fn take(
+        &self,
+        calibration: &Calibration,
+        make: &Make,
+        chance: &mut ChaCha8Rng,
+        ram: &mut Words,
+    ) {
+        let (vdd, number) = (self.vdd, self.number);
+        let Control {
+            resolution,
+            pattern,
+            ..
+        } = self.control;
+        let steps = resolution.over(calibration.resolution);
+        for index in word::USED.into_iter().flatten() {
+            if ram[index] == NO_DATA {
+                ram[index] = 1;
+            }
+        }
+        let ptat = &calibration.ptat;
+        let art = (ptat.kt * (self.seen.die - 25.0) + ptat.at_25) * (1.0 + ptat.kv * (vdd - 3.3));
+        ram[word::VBE] = VBE.cast_unsigned();
+        ram[word::PTAT] = rounded(art * f64::from(VBE) / (18_f64.exp2() - art * ptat.alpha));
+        ram[word::GAIN] = rounded(calibration.gain * make.gain * steps);
+        ram[word::VDD] = rounded((calibration.vdd_25 + (vdd - 3.3) * calibration.k_vdd) * steps);
+        // What is decoded is not what was encoded: pixels must fit to the rounded words.
+        let now = decode(calibration, ram, pattern, resolution, number);
+        ram[word::COMPENSATION[number]] = rounded((now.compensation_offset + GLOW) / now.gain);
+        let now = decode(calibration, ram, pattern, resolution, number);
+        let view = now.seen_through(make.emissivity, make.reflected);
+        for pixel in pattern.pixels(number) {
+            let noise: f64 = StandardNormal.sample(chance);
+            let exact = view.word(pixel, f64::from(self.seen.pixels[pixel]));
+            ram[pixel] = rounded(exact + make.noise * noise);
+        }
     }
 }
 

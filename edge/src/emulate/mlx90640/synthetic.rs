@@ -88,9 +88,8 @@ pub fn synthetic(kind: &Kind) -> Box<Words> {
     }
     header(&mut words, kind, &mut draw);
     for (pixel, word) in words[64..].iter_mut().enumerate() {
-        let rest = draw.bits(6, -9..=9) << 10
-            | draw.bits(6, -31..=31) << 4
-            | draw.bits(3, -2..=2) << 1;
+        let rest =
+            draw.bits(6, -9..=9) << 10 | draw.bits(6, -31..=31) << 4 | draw.bits(3, -2..=2) << 1;
         // All zeros would mean that it is broken.
         let sound = if rest == 0 { 0x0010 } else { rest };
         *word = match pixel {
