@@ -10,7 +10,14 @@ use rustix::io::Errno;
 
 /// Holds a folder until it is dropped, or its process ends in whatever way.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "held, not used")] File);
+pub struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would do, but for a child process that was being started just now and holds the file as well.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
 
 impl Lock {
     pub fn take(folder: &Path) -> anyhow::Result<Self> {

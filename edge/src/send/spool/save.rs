@@ -154,6 +154,8 @@ impl Spool {
                 .remove(&name)
                 .with_context(|| format!("cannot remove {}", self.disk.path(&name).display()))?;
             self.segments.remove(&number);
+            // The marks for what lay there may be in the next one, which must not go before.
+            self.disk.sync_folder()?;
         }
         Ok(())
     }
