@@ -62,7 +62,7 @@ fn what_rots_while_the_spool_is_open_is_skipped_and_counted() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     /// Whatever is in the files, the spool opens, tells, and takes notes.
     #[test]

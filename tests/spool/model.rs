@@ -63,7 +63,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn it_does_what_a_list_would(actions in proptest::collection::vec(action(), 1..160)) {

@@ -135,8 +135,8 @@ fn lay_out(folder: &Path, files: &Files) {
     }
 }
 
-/// What a spool finds on such a disk; and it goes on working there.
-fn found(files: &Files, go_on: bool) -> Vec<u32> {
+/// What a spool finds on such a disk, and how much damage; and it goes on working there.
+fn found(files: &Files, go_on: bool) -> (Vec<u32>, u64) {
     let folder = folder();
     lay_out(folder.path(), files);
     if go_on {
@@ -144,11 +144,12 @@ fn found(files: &Files, go_on: bool) -> Vec<u32> {
         push(&mut spool, Class::Reading, 1_000_000);
         drop(spool);
     }
-    let mut seen = drained(&mut open(folder.path()));
+    let mut spool = open(folder.path());
+    let mut seen = drained(&mut spool);
     if go_on {
         assert_eq!(seen.pop(), Some(1_000_000));
     }
-    seen
+    (seen, spool.damaged())
 }
 
 #[test]
@@ -171,7 +172,11 @@ fn a_power_cut_at_any_byte_loses_nothing_that_was_kept() {
             if let Step::Wrote { file, at, bytes } = step {
                 put(&mut cut, file, *at, &bytes[..piece]);
             }
-            let seen = found(&cut, cuts % 10 == 0);
+            let (seen, damaged) = found(&cut, cuts % 10 == 0);
+            assert_eq!(
+                damaged, 0,
+                "step {index} cut at {piece}: a note that never was is no damage"
+            );
             assert!(
                 seen == before || seen == after,
                 "step {index} cut at {piece}: {seen:?} is neither {before:?} nor {after:?}"
@@ -181,7 +186,7 @@ fn a_power_cut_at_any_byte_loses_nothing_that_was_kept() {
         apply(&mut files, step);
     }
     assert!(cuts > 5000, "{cuts}");
-    assert_eq!(found(&files, true), course.waiting(course.did.len()));
+    assert_eq!(found(&files, true), (course.waiting(course.did.len()), 0));
 }
 
 /// The disk after a power cut before `step`: what was synced is there, anything else in part.
@@ -237,7 +242,7 @@ fn survives_torn_writes(course: &Course, seed: u64) -> usize {
     let mut sent_again = 0;
     for cut in 0..=course.steps.len() {
         let files = torn(&course.steps[..cut], &mut chance);
-        let seen = found(&files, cut % 4 == 0);
+        let (seen, _) = found(&files, cut % 4 == 0);
         let returned = course.returned(cut);
         let (before, after) = (course.waiting(returned), course.waiting(returned + 1));
         for seq in &before {

@@ -157,7 +157,7 @@ impl Notehub {
             state.begin_session(&self.0, "periodic sync (TLS)");
         }
         let mut new = Vec::new();
-        for note in &notes {
+        for note in notes {
             new.extend(state.take(&self.0, note));
         }
         if state.faults.shuffle {
@@ -362,9 +362,9 @@ impl State {
     }
 
     /// The event of a note, unless there was one like it.
-    fn take(&mut self, shared: &Shared, note: &Synced) -> Option<Arc<Map<String, Value>>> {
+    fn take(&mut self, shared: &Shared, note: Synced) -> Option<Arc<Map<String, Value>>> {
         let session = self.session.as_mut()?;
-        session.count(note);
+        session.count(&note);
         let now = shared.clock.now();
         let event = event::of_note(&shared.station, session, note, now, &mut self.chance);
         let uid = event["event"].as_str().unwrap_or_default().to_owned();
@@ -408,7 +408,7 @@ impl State {
             }
             Verdict::Taken if self.faults.repeat > 0.0 => {
                 if self.chance.random_bool(self.faults.repeat.min(0.9)) {
-                    let wait = Duration::from_secs(600).mul_f64(self.chance.random::<f64>());
+                    let wait = Duration::from_mins(10).mul_f64(self.chance.random::<f64>());
                     self.enqueue(now + wait, post);
                 }
             }

@@ -101,23 +101,18 @@ impl Session {
 pub fn of_note(
     station: &Station,
     session: &Session,
-    note: &Synced,
+    note: Synced,
     now: DateTime<Utc>,
     chance: &mut impl Rng,
 ) -> Map<String, Value> {
-    let uid = content_uid(&station.device, note).unwrap_or_else(|| random_uid(chance));
+    let uid = content_uid(&station.device, &note).unwrap_or_else(|| random_uid(chance));
     let mut event = envelope(station, session, &uid, now, chance);
     event.add("req", "note.add");
     event.add("when", note.when.unwrap_or(0));
-    event.add("file", &*note.file);
-    event.add("note", &*note.note_id);
-    event.add("body", note.body.clone());
-    event.add(
-        "payload",
-        note.payload
-            .as_ref()
-            .map_or_else(String::new, |bytes| STANDARD.encode(bytes)),
-    );
+    event.add("file", note.file);
+    event.add("note", note.note_id);
+    event.add("body", note.body);
+    event.add("payload", note.payload.map(|bytes| STANDARD.encode(bytes)));
     event.place(station, session);
     event.0
 }

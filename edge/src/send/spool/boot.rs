@@ -20,13 +20,13 @@ pub fn next_boot(folder: &Path, chance: &mut impl Rng) -> anyhow::Result<u32> {
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let path = folder.join(FILE);
     let boot = match std::fs::read(&path) {
-        Ok(text) => match parse(&text).and_then(|boot| boot.checked_add(1)) {
-            Some(boot) => boot,
-            None => {
+        Ok(text) => {
+            let next = parse(&text).and_then(|boot| boot.checked_add(1));
+            next.unwrap_or_else(|| {
                 tracing::warn!(spool.file = %path.display(), "the number of the last start is not readable, counting begins anew");
                 random_boot(chance)
-            }
-        },
+            })
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => random_boot(chance),
         Err(error) => {
             return Err(error).with_context(|| format!("cannot read {}", path.display()));

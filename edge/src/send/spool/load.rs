@@ -118,6 +118,11 @@ impl Spool {
         let Some(size) = usize::try_from(size).ok().filter(|_| size <= LONGEST) else {
             return;
         };
+        if scan.found.is_empty() && self.disk.remove(&name(number)).is_ok() {
+            // The power went while it was being made.
+            self.segments.remove(&number);
+            return;
+        }
         if !matches!(scan.found.first(), Some(first) if first.at == 0) {
             return;
         }
