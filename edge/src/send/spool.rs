@@ -157,7 +157,8 @@ impl Spool {
         Ok(spool)
     }
 
-    /// Keeps a note. After an error it waits in memory, and is neither durable nor lost.
+    /// Keeps a note. After an error of the disk it waits in memory, and is neither durable nor lost. What is longer than
+    /// 64 KiB is refused.
     pub fn push(&mut self, note: Note) -> anyhow::Result<Pushed> {
         let id = Id(self.next);
         let class = note.class;
