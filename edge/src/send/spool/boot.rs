@@ -1,0 +1,62 @@
+//! Which start of the agent this is.
+//!
+//! With a sequence number it makes the identity of a note, so it must never come again for the same station: not after a
+//! power cut, and not after the SD card was replaced. Without a past it begins at a random thousand.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use anyhow::Context;
+use rand::{Rng, RngExt};
+
+const FILE: &str = "boot";
+/// The thousands that a `u32` has room for, with some to count on.
+const THOUSANDS: u32 = u32::MAX / 1000;
+
+/// Counts this start, durably, in `folder`. An error means that it could not be made durable; [`random_boot`] will do then.
+pub fn next_boot(folder: &Path, chance: &mut impl Rng) -> anyhow::Result<u32> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let path = folder.join(FILE);
+    let boot = match std::fs::read(&path) {
+        Ok(text) => {
+            let next = parse(&text).and_then(|boot| boot.checked_add(1));
+            next.unwrap_or_else(|| {
+                tracing::warn!(spool.file = %path.display(), "the number of the last start is not readable, counting begins anew");
+                random_boot(chance)
+            })
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => random_boot(chance),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read {}", path.display()));
+        }
+    };
+    replace(folder, &path, boot).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(boot)
+}
+
+/// Where counting begins without a past.
+pub fn random_boot(chance: &mut impl Rng) -> u32 {
+    chance.random_range(1..THOUSANDS) * 1000
+}
+
+fn replace(folder: &Path, path: &Path, boot: u32) -> std::io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = File::create(&beside)?;
+    file.write_all(text(boot).as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)?;
+    File::open(folder)?.sync_all()
+}
+
+fn text(boot: u32) -> String {
+    let number = boot.to_string();
+    format!("{number} {:08x}\n", crc32fast::hash(number.as_bytes()))
+}
+
+fn parse(bytes: &[u8]) -> Option<u32> {
+    let line = std::str::from_utf8(bytes).ok()?;
+    let boot = line.split(' ').next()?.parse().ok()?;
+    (text(boot) == line).then_some(boot)
+}
