@@ -1,9 +1,9 @@
 //! Whether the camera still looks where it looked when its scene was learned.
 //!
 //! The model's estimate of the shift is too small, and in a single frame mostly noise: its median size is 0.09 pixels in a
-//! camera that stands still, 0.16 after half a pixel. What tells is the sign: medians of an hour's readings, averaged
-//! over half a day, have a size of at most 0.07 for a camera that stands still, however warm the season. Nothing has to be
-//! learned for it: the zero is the model's own.
+//! camera that stands still. What tells is the sign: medians of an hour's readings, averaged over half a day, have a size
+//! below 0.07 for a camera that stands still, however warm the season. Nothing has to be learned for it, because the zero
+//! is the model's own.
 
 use serde::{Deserialize, Serialize};
 

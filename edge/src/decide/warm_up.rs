@@ -10,9 +10,9 @@ use super::{Reason, WarmUp};
 /// The sensor's temperature is known to hundredths of a degree: over less time than this, a drift is noise;
 const SHORTEST: Duration = Duration::from_secs(20);
 /// and over more, it is history.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+const LONGEST: Duration = Duration::from_mins(15);
 /// At most so long between two looks while it warms up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -52,15 +52,12 @@ pub(super) fn wait(
     powered: Duration,
     drift: Option<f64>,
 ) -> Option<(Reason, Duration)> {
-    if powered < settings.time {
-        let left = settings.time - powered;
+    let left = |until: Duration| until.checked_sub(powered).filter(|left| !left.is_zero());
+    if let Some(left) = left(settings.time) {
         return Some((Reason::WarmingUp { left }, left.min(PATIENCE)));
     }
     let drift = drift.filter(|drift| *drift > settings.drift)?;
-    let left = settings
-        .most
-        .checked_sub(powered)
-        .filter(|l| !l.is_zero())?;
+    let left = left(settings.most)?;
     let reason = Reason::Drifting {
         kelvin_per_minute: drift,
     };

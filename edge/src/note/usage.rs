@@ -44,8 +44,8 @@ pub struct Estimate {
 impl Default for Usage {
     fn default() -> Self {
         Self {
-            interval: Duration::from_secs(300),
-            outbound: Duration::from_secs(30 * 60),
+            interval: Duration::from_mins(5),
+            outbound: Duration::from_mins(30),
             pictures_a_day: 1.0,
             alerts_a_year: 50.0,
             health_a_day: 4.0,
