@@ -1,3 +1,7 @@
-//! The agent as a whole: what it is told, and what it does.
+//! The agent as a whole: what it is told, and what it does, on emulated hardware.
 
+mod behaviour;
+mod examine;
 mod settings;
+mod station;
+mod week;

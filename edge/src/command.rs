@@ -4,15 +4,21 @@
 
 pub mod adopt;
 pub mod capture;
+pub mod check;
 pub mod check_model;
 pub mod classify;
 pub mod evaluate;
 pub mod picture;
 pub mod probe_runtime;
+pub mod run;
+pub mod simulate;
 pub mod train;
 
 /// Files written whole or not at all.
 mod output;
+
+/// What the commands at a station have in common.
+mod station;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -36,6 +42,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// The agent: takes pictures, judges them, and queues notes on the Notecard
+    Run(run::Options),
+    /// One cycle of the agent, for a timer or a machine that is switched on for it
+    Once(run::OnceOptions),
+    /// Go through bus, camera, Notecard, model, clock and disk, and say what to mend
+    Check(check::Options),
     /// Make a training set of frames, from a recording or from the simulator
     Capture(capture::Options),
     /// Learn a scene from its normal frames: writes a model and a page that says what it can see
@@ -48,6 +60,8 @@ enum Command {
     Picture(picture::Options),
     /// Check a model file, and say what it is
     CheckModel(check_model::Options),
+    /// Run the agent on emulated hardware, through a week of troubles, against a running `cloud`
+    Simulate(simulate::Options),
     /// Measure false alarms and recall on simulated scenes
     Evaluate(evaluate::Options),
     #[command(hide = true)]
@@ -57,6 +71,10 @@ enum Command {
 /// Runs the program with these arguments, the first being its name.
 pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> ExitCode {
     let result = match Cli::parse_from(arguments).command {
+        Command::Run(options) => run::run(&options),
+        Command::Once(options) => run::once(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Simulate(options) => simulate::run(&options),
         Command::Capture(options) => capture::run(&options),
         Command::Train(options) => train::run(&options),
         Command::Adopt(options) => adopt::run(&options),

@@ -11,12 +11,19 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
 
+use crate::capture::calibration::Resolution;
+use crate::capture::mlx90640;
+use crate::classify::convention::{Overrides, Scale};
+use crate::classify::{self, Runtime};
+use crate::decide;
+use crate::picture::{Colours, Range};
+
 mod layer;
 /// What the cloud changes while the agent runs.
 pub mod live;
 mod units;
 
-pub use units::{NOfM, Period};
+pub use units::{NOfM, Named, Period};
 
 /// The file that is read if none is named and it is there.
 pub const DEFAULT_FILE: &str = "edge.toml";
@@ -29,7 +36,8 @@ pub struct Config {
     pub camera: Camera,
     pub model: Model,
     pub decide: Decide,
-    pub dwell: Vec<Dwell>,
+    /// None: the usual ones. None at all: an empty list.
+    pub dwell: Option<Vec<Dwell>>,
     pub notecard: Notecard,
     pub spool: Spool,
     pub health: Health,
@@ -69,6 +77,12 @@ pub struct Model {
     pub runtime: Option<PathBuf>,
     /// Names of the scores, for a model that does not tell.
     pub labels: Option<Vec<String>>,
+    /// For a model of somebody else: its scores still have to go through a softmax,
+    pub softmax: bool,
+    /// and the picture it wants: the temperatures that its colours span, the colours, and the numbers they become.
+    pub range: Option<Named<Range>>,
+    pub colours: Option<Named<Colours>>,
+    pub scale: Option<Named<Scale>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -142,6 +156,46 @@ impl Default for Camera {
             interval: Period::seconds(300),
             warm_up: Period::seconds(240),
             name: None,
+        }
+    }
+}
+
+impl Model {
+    /// For loading it. `program` is this one, which tries strangers' models in a child of its own.
+    pub fn options(&self, program: Option<PathBuf>) -> classify::Options {
+        classify::Options {
+            program,
+            labels: self.labels.clone(),
+            convention: Overrides {
+                range: self.range.map(|named| named.0),
+                colours: self.colours.map(|named| named.0),
+                scale: self.scale.map(|named| named.0),
+                softmax: self.softmax,
+            },
+            limits: classify::trial::Limits::default(),
+        }
+    }
+
+    pub fn runtime(&self) -> Runtime {
+        Runtime::named(self.runtime.as_deref())
+    }
+}
+
+impl Camera {
+    /// For the driver.
+    pub fn settings(&self) -> mlx90640::Settings {
+        #[expect(clippy::cast_possible_truncation, reason = "a factor and deg C")]
+        let narrow = |value: f64| value as f32;
+        let usual = mlx90640::Settings::default();
+        mlx90640::Settings {
+            address: self.address,
+            rate: mlx90640::Rate::of_hertz(self.refresh_hz).unwrap_or(usual.rate),
+            resolution: Resolution::of_code(u16::from(self.resolution_bits.saturating_sub(16))),
+            emissivity: narrow(self.emissivity),
+            reflected: self.reflected_c.map(narrow),
+            frames: self.average,
+            deadline: self.deadline.get(),
+            ..usual
         }
     }
 }
@@ -247,10 +301,39 @@ impl Config {
             .unwrap_or_else(|| PathBuf::from("edge-state"))
     }
 
+    /// What is decided by, as the cloud wants it now.
+    pub fn decisions(&self, live: &live::Live) -> decide::Settings {
+        let dwell = self.dwell.as_ref().map(|rules| {
+            let rules = rules.iter();
+            rules
+                .map(|rule| decide::Dwell::new(&rule.label, rule.longer_than.get()))
+                .collect()
+        });
+        let usual = decide::Settings::default();
+        decide::Settings {
+            interval: live.interval,
+            threshold: live.threshold,
+            clear: live.clear,
+            confirm: decide::Confirm {
+                needed: self.decide.confirm.n,
+                of: self.decide.confirm.m,
+                every: self.decide.confirm_every.get(),
+            },
+            warm_up: decide::WarmUp {
+                time: self.camera.warm_up.get(),
+                most: usual.warm_up.most.max(self.camera.warm_up.get()),
+                ..usual.warm_up
+            },
+            dwell: dwell.unwrap_or(usual.dwell),
+            fault_after: self.decide.fault_after.get(),
+            ..usual
+        }
+    }
+
     fn check(&self) -> anyhow::Result<()> {
         self.check_camera().context("[camera]")?;
         self.check_decide().context("[decide]")?;
-        for dwell in &self.dwell {
+        for dwell in self.dwell.iter().flatten() {
             let label = &dwell.label;
             ensure!(
                 !label.is_empty() && label != crate::model::ANOMALY,

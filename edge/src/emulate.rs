@@ -15,5 +15,8 @@ pub mod notehub;
 /// A boiler room and an electrical panel, as the camera would see them.
 pub mod scene;
 
+/// All of it together: a station, its days and its troubles.
+pub mod station;
+
 /// Time that passes as fast as the work in it.
 pub mod time;

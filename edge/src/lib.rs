@@ -47,6 +47,9 @@ pub mod health;
 /// The agent at work.
 pub mod agent;
 
+/// Looks a station over before it is left alone.
+pub mod examine;
+
 /// Stand-ins for what is not there: a scene to look at, a camera, a Notecard, Notehub, and time itself.
 pub mod emulate;
 

@@ -53,7 +53,13 @@ fn the_file_with_every_key_is_the_defaults_and_its_examples_are_good() {
     );
     let all = defaults.replace("#+ ", "");
     let config = parse(&all).expect("the examples are good");
-    assert_eq!(config.dwell[0].label, "warm");
+    let labels: Vec<_> = config
+        .dwell
+        .iter()
+        .flatten()
+        .map(|rule| &rule.label)
+        .collect();
+    assert_eq!(labels, ["warm"]);
     // Every key that exists is shown.
     let shown = |key: &str| {
         all.lines()

@@ -1,3 +1,4 @@
+<<<<<<< Updated upstream
 //! Whatever a camera says: an answer or an error, never a panic.
 
 use std::time::Duration;
@@ -95,3 +96,6 @@ proptest! {
         rig.check_accesses();
     }
 }
+=======
+
+>>>>>>> Stashed changes

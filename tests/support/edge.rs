@@ -1,5 +1,8 @@
 //! The agent's program, and frames to give it.
 
+/// A service that takes everything.
+pub mod sink;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 

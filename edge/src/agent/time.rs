@@ -5,20 +5,11 @@
 //! machine only if its clock is synchronised; while neither is to be believed, moments are kept as uptimes, and get their
 //! time when it is known.
 
-use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::note::Moment;
-
-/// Who said what time it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    Notecard,
-    System,
-    Nobody,
-}
+use crate::note::{ClockSource, Moment};
 
 /// The time as the station knows it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,11 +29,12 @@ impl StationTime {
         self.system = synchronised;
     }
 
-    pub fn source(&self) -> Source {
+    /// Who says what time it is.
+    pub fn source(&self) -> ClockSource {
         match (self.notecard, self.system) {
-            (Some(_), _) => Source::Notecard,
-            (None, true) => Source::System,
-            (None, false) => Source::Nobody,
+            (Some(_), _) => ClockSource::Notecard,
+            (None, true) => ClockSource::System,
+            (None, false) => ClockSource::None,
         }
     }
 
@@ -67,16 +59,6 @@ fn signed(time: Duration) -> TimeDelta {
     TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX)
 }
 
-impl fmt::Display for Source {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Notecard => "notecard",
-            Self::System => "system",
-            Self::Nobody => "none",
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,10 +70,10 @@ mod tests {
         let seconds = Duration::from_secs;
         let mut time = StationTime::default();
         assert_eq!(time.moment(seconds(5), wrong).at, None);
-        assert_eq!(time.source(), Source::Nobody);
+        assert_eq!(time.source(), ClockSource::None);
         time.set_system(true);
         assert_eq!(time.at(seconds(5), right), Some(right));
-        assert_eq!(time.source(), Source::System);
+        assert_eq!(time.source(), ClockSource::System);
         time.set_notecard(right, seconds(100));
         assert_eq!(
             time.at(seconds(160), wrong),
@@ -102,6 +84,6 @@ mod tests {
             time.at(seconds(40), wrong),
             Some(right - TimeDelta::seconds(60))
         );
-        assert_eq!(time.source(), Source::Notecard);
+        assert_eq!(time.source(), ClockSource::Notecard);
     }
 }

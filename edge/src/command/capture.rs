@@ -1,9 +1,12 @@
-//! `edge capture`: makes a training set, one small file a frame, from a recording or from the simulator.
+//! `edge capture`: makes a training set, one small file a frame, from the camera, a recording or the simulator.
 //!
 //! Nothing that exists is ever overwritten: where each frame goes is settled first (`place`), a file that is there
 //! already must be the same, and only then is anything written. A run that was cut short can simply be run again.
 
-mod place;
+/// Frames from the camera itself.
+pub mod live;
+/// Where frames go.
+pub mod place;
 mod thin;
 
 use std::collections::BTreeMap;
@@ -11,15 +14,21 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::station;
 use crate::capture::replay::{self, BadFile, OnBad, Recorded, Recording, Source};
+use crate::clock::Clock;
 use crate::emulate::scene::{Kind, Scene};
+use crate::hardware::Station;
 
+/// How often the camera is asked if nobody says.
+const CAMERA_PERIOD: Duration = Duration::from_secs(600);
 /// A fit refuses fewer.
 const FEWEST: usize = 30;
 /// What a scene does in less than this is not all that it does, hours.
@@ -31,6 +40,10 @@ const BATCH: usize = 250;
 
 const EXAMPLES: &str = "\
 Examples:
+  edge capture --every 10m --out boiler
+      from the camera, a frame every ten minutes until Ctrl-C (stop the agent before: they share the camera)
+  edge capture --every 10m --limit 240 --label cold --out boiler
+      240 of them, into boiler/cold
   edge capture --from log.csv --every 10m --out boiler
       a frame every ten minutes out of a table with one frame a line
   edge capture --from monday/ tuesday/ --limit 200 --out boiler
@@ -42,22 +55,19 @@ Examples:
 
 Frames are read from .csv and .txt (24 lines of 32 numbers in deg C, or one frame of 768 numbers a line) and .npy. \
 When a frame was captured is taken from its `# captured_at:` line, its `captured_at` column, or the .json file beside \
-an array; never from a file's name.
+an array; never from a file's name.";
 
-Capturing from the camera itself comes with the agent's camera driver. \
-Until then one of --from and --simulate is needed.";
-
-/// Makes a training set from a recording or a simulated scene
+/// Makes a training set from the camera, a recording or a simulated scene
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = EXAMPLES,
-    group(clap::ArgGroup::new("source").required(true).args(["from", "simulate"]))
+    group(clap::ArgGroup::new("source").args(["from", "simulate"]))
 )]
 pub struct Options {
-    /// Files and folders of frames
+    /// Files and folders of frames, instead of the camera
     #[arg(long, num_args = 1.., value_name = "PATH")]
     from: Vec<PathBuf>,
-    /// Make up a scene instead; it is the same for the same seed
+    /// Make up a scene instead of using the camera; it is the same for the same seed
     #[arg(long, value_enum, value_name = "SCENE")]
     simulate: Option<Kind>,
     /// Which of the simulated scenes
@@ -79,10 +89,10 @@ pub struct Options {
     /// The label of all frames, instead of those they have
     #[arg(long, value_name = "NAME", value_parser = place::label)]
     label: Option<String>,
-    /// Take a frame no more often than this: 30s, 10m, 2h, 1d
+    /// Take a frame no more often than this: 30s, 10m, 2h, 1d [default for the camera: 10m]
     #[arg(long, value_name = "TIME", value_parser = thin::period)]
     every: Option<TimeDelta>,
-    /// Take at most so many frames, spread evenly
+    /// Take at most so many frames, spread evenly; from the camera, the first ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
     /// How the frames are written: text in hundredths of a degree, or arrays as they are
@@ -94,9 +104,14 @@ pub struct Options {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    station: station::Place,
 }
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    if options.from.is_empty() && options.simulate.is_none() {
+        return from_camera(options);
+    }
     let Recording {
         mut frames,
         skipped,
@@ -124,6 +139,52 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         report.print(&mut text)?;
         super::say(&String::from_utf8_lossy(&text))?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Until there are enough, or somebody stops it.
+fn from_camera(options: &Options) -> anyhow::Result<ExitCode> {
+    let configured = options.station.load()?;
+    station::start_logs();
+    let clock = Clock::system();
+    let stop = clock.signal();
+    station::on_signal({
+        let stop = stop.clone();
+        move || stop.notify()
+    })?;
+    let every = options
+        .every
+        .map_or(Ok(CAMERA_PERIOD), |every| every.to_std())?;
+    let wanted = live::Wanted {
+        out: &options.out,
+        label: options.label.clone(),
+        every,
+        limit: options.limit,
+        format: options.format,
+    };
+    let written = live::collect(
+        &wanted,
+        &configured.config.camera,
+        &configured.state_dir,
+        &Station::Machine,
+        &clock,
+        &stop,
+        &mut |line| {
+            if options.json {
+                return Ok(());
+            }
+            super::say(&format!("{line}\n"))
+        },
+    )?;
+    let report = if options.json {
+        format!(
+            "{}\n",
+            serde_json::json!({"out": options.out, "written": written})
+        )
+    } else {
+        format!("{written} frames in {}\n", options.out.display())
+    };
+    super::say(&report)?;
     Ok(ExitCode::SUCCESS)
 }
 

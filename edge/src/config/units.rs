@@ -4,7 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::de::{Deserialize, Deserializer, Error as _};
+
+use crate::classify::convention::Scale;
+use crate::picture::{Colours, Range};
 
 /// A length of time, written `"90s"`, `"5m"`, `"12h"`, `"1d"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +20,10 @@ pub struct NOfM {
     pub n: usize,
     pub m: usize,
 }
+
+/// A value that the command line knows by the same name.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Named<T>(pub T);
 
 impl Period {
     pub const fn seconds(seconds: u64) -> Self {
@@ -84,4 +92,35 @@ impl<'de> Deserialize<'de> for NOfM {
             .parse()
             .map_err(D::Error::custom)
     }
+}
+
+impl<'de> Deserialize<'de> for Named<Range> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Named<Colours> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        one_of(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Named<Scale> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        one_of(deserializer)
+    }
+}
+
+fn one_of<'de, T: ValueEnum, D: Deserializer<'de>>(deserializer: D) -> Result<Named<T>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    T::from_str(&text, true).map(Named).map_err(|_| {
+        let known: Vec<_> = T::value_variants()
+            .iter()
+            .filter_map(ValueEnum::to_possible_value)
+            .map(|value| format!("{:?}", value.get_name()))
+            .collect();
+        D::Error::custom(format!("{text:?} is none of {}", known.join(", ")))
+    })
 }

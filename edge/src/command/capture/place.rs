@@ -12,7 +12,7 @@ use chrono::{DateTime, Timelike as _, Utc};
 use crate::capture::replay::{self, Recorded};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Format {
+pub enum Format {
     Csv,
     Npy,
 }

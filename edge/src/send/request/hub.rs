@@ -39,6 +39,21 @@ pub enum Mode {
     Off,
 }
 
+/// What `hub.set` has set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct HubGet {}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hub {
+    pub product: Option<String>,
+    pub mode: Option<String>,
+    /// Minutes.
+    pub outbound: Option<i64>,
+    pub inbound: Option<i64>,
+    /// Serial number.
+    pub sn: Option<String>,
+}
+
 /// Asks for a sync, which happens after the reply.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct HubSync {
@@ -91,6 +106,11 @@ impl Request for HubSet {
     type Reply = Done;
 }
 
+impl Request for HubGet {
+    const NAME: &'static str = "hub.get";
+    type Reply = Hub;
+}
+
 impl Request for HubSync {
     const NAME: &'static str = "hub.sync";
     type Reply = Done;
@@ -105,6 +125,18 @@ impl Request for HubSyncStatus {
 impl From<Fields<'_>> for Done {
     fn from(_: Fields<'_>) -> Self {
         Self
+    }
+}
+
+impl From<Fields<'_>> for Hub {
+    fn from(fields: Fields<'_>) -> Self {
+        Self {
+            product: fields.text("product"),
+            mode: fields.text("mode"),
+            outbound: fields.integer("outbound"),
+            inbound: fields.integer("inbound"),
+            sn: fields.text("sn"),
+        }
     }
 }
 

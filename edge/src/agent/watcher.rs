@@ -1,0 +1,490 @@
+//! The watcher: takes pictures, lets them be judged, and writes notes of what is decided.
+//!
+//! A cycle begins every interval and looks once or a few times, as `decide` wants; it ends in a reading or in none. The
+//! camera is opened when it is needed and opened anew when it fails; the watcher waits for nothing else. What is
+//! remembered between two starts is written down when something happens, not at each look: flash wears.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+
+use super::memory::{Memory, Remembered};
+use super::shared::Shared;
+use crate::capture::eeprom::{Kept, Outcome as Eeprom};
+use crate::capture::mlx90640::{Captured, Mlx90640};
+use crate::classify::{Classifier, Verdict};
+use crate::clock::Clock;
+use crate::config::Period;
+use crate::decide::{
+    self, Action, Decision, Observation, Outcome, Reading, Reason, Seen, Sight, State,
+};
+use crate::frame::Pixels;
+use crate::hardware::{I2cBus, Station};
+use crate::health::Worker;
+use crate::note::{Encoded, Health, Labels, Note, Origin};
+
+/// Classifying, deciding and writing take less than this, whatever the disk does.
+const WORK: Duration = Duration::from_secs(60);
+/// The watchdog is fed at least so often while nothing is to be done.
+const NAP: Duration = Duration::from_secs(30);
+/// What is remembered is written down at least so often.
+const REMEMBER: Duration = Duration::from_secs(6 * 3600);
+/// Shown while the camera fails: every so many failures in a row the log says it again.
+const SAY_AGAIN: u32 = 20;
+
+pub(super) struct Watcher {
+    shared: Arc<Shared>,
+    station: Station,
+    classifier: Classifier,
+    labels: Labels,
+    /// Enough of the model's digest to tell it from others.
+    model: String,
+    kept: Kept,
+    memory: Memory,
+    camera: Option<Mlx90640<I2cBus>>,
+    state: State,
+    health_at: Option<DateTime<Utc>>,
+    picture_at: Option<DateTime<Utc>>,
+    /// The cycle's frames so far, mended: whose picture may have to be sent.
+    frames: Vec<Box<Pixels>>,
+    failures: u32,
+    /// The last look that showed something.
+    last: Option<Conditions>,
+    /// The camera's own memory is damaged, and the copy is used.
+    eeprom_restored: bool,
+    next_health: Duration,
+    next_picture: Duration,
+    next_memory: Duration,
+}
+
+/// How the camera was at a look.
+#[derive(Debug, Clone, Copy)]
+struct Conditions {
+    vdd: f32,
+    ambient: Option<f32>,
+}
+
+/// What one look gave: what `decide` is told, and the picture.
+struct Look {
+    seen: Seen,
+    pixels: Option<Box<Pixels>>,
+}
+
+impl Watcher {
+    pub fn new(
+        shared: Arc<Shared>,
+        station: Station,
+        classifier: Classifier,
+        labels: Labels,
+        kept: Kept,
+        memory: Memory,
+    ) -> Self {
+        let model = super::model_id(&classifier);
+        let remembered = memory.recall();
+        let state = remembered.state.with_model(&model);
+        Self {
+            health_at: remembered.health_at,
+            picture_at: remembered.picture_at,
+            next_health: Duration::ZERO,
+            // The first one of a start says where the camera looks.
+            next_picture: Duration::ZERO,
+            next_memory: REMEMBER,
+            shared,
+            station,
+            classifier,
+            labels,
+            model,
+            kept,
+            memory,
+            camera: None,
+            state,
+            frames: Vec::new(),
+            failures: 0,
+            last: None,
+            eeprom_restored: false,
+        }
+    }
+
+    /// Until the agent stops.
+    pub fn run(mut self) {
+        self.shared.supervisor.ready();
+        let mut begun = self.shared.uptime();
+        while !self.shared.is_stopping() {
+            let next = match self.look_and_tell() {
+                Outcome::LookAgain { after } => self.shared.uptime() + after,
+                Outcome::Reading(_) | Outcome::NoReading => {
+                    // On a grid, so that a long cycle moves none of those that follow.
+                    let interval = self.interval();
+                    let passed = self.shared.uptime().saturating_sub(begun).as_nanos();
+                    let steps = (passed / interval.as_nanos().max(1)) + 1;
+                    begun += interval.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX));
+                    begun
+                }
+            };
+            if !self.wait_until(next) {
+                // The interval changed: the next cycle is due by the new one.
+                begun = self.shared.uptime();
+            }
+        }
+        self.remember();
+    }
+
+    /// One cycle. A start is nothing to tell of: signs of life and pictures go on from those of the starts before.
+    pub fn once(mut self) {
+        let config = &self.shared.config;
+        let pictures = config.decide.frames.every.map(Period::get);
+        self.next_health = self.due(self.health_at, Some(config.health.every.get()));
+        self.next_picture = self.due(self.picture_at, pictures);
+        while let Outcome::LookAgain { after } = self.look_and_tell() {
+            let until = self.shared.uptime() + after;
+            self.wait_until(until);
+            if self.shared.is_stopping() {
+                break;
+            }
+        }
+        self.attend();
+        self.remember();
+    }
+
+    /// The uptime at which something is due again that was last done then.
+    fn due(&self, last: Option<DateTime<Utc>>, every: Option<Duration>) -> Duration {
+        let now = self.shared.uptime();
+        let (Some(last), Some(every)) = (last, every) else {
+            return now;
+        };
+        // While nobody knows the time, nothing is due: that would be every time.
+        let passed = self
+            .shared
+            .moment()
+            .at
+            .map_or(0, |at| (at - last).num_seconds());
+        let passed = Duration::from_secs(u64::try_from(passed).unwrap_or(0));
+        now + every.saturating_sub(passed)
+    }
+
+    /// Waits, attending to what is asked meanwhile. False if the interval is another one now.
+    fn wait_until(&mut self, until: Duration) -> bool {
+        let interval = self.interval();
+        loop {
+            self.attend();
+            if self.interval() < interval {
+                return false;
+            }
+            let now = self.shared.uptime();
+            if now >= until || self.shared.is_stopping() {
+                return true;
+            }
+            let nap = (until - now).min(NAP);
+            self.progress(nap);
+            self.shared.to_watcher.wait(nap);
+        }
+    }
+
+    /// Does what the cloud asked for, and gives the regular sign of life.
+    fn attend(&mut self) {
+        let wanted = std::mem::take(&mut self.shared.facts().wanted);
+        if wanted.snapshot {
+            self.snapshot();
+        }
+        let now = self.shared.uptime();
+        if now >= self.next_memory {
+            self.remember();
+        }
+        // Nothing is known of the camera before the first look.
+        if self.last.is_none() && self.failures == 0 {
+            self.shared.facts().wanted.health.extend(wanted.health);
+            return;
+        }
+        let mut why = wanted.health;
+        let urgent = !why.is_empty();
+        if now >= self.next_health {
+            let first = self.next_health == Duration::ZERO;
+            why.push(if first { "start" } else { "regular" }.to_owned());
+            self.next_health = now + self.shared.config.health.every.get();
+            self.health_at = self.shared.moment().at.or(self.health_at);
+        }
+        if !why.is_empty() {
+            self.tell_health(&why.join("; "), urgent);
+        }
+    }
+
+    /// Looks once, decides, and writes the notes that follow.
+    fn look_and_tell(&mut self) -> Outcome {
+        self.progress(self.shared.config.camera.deadline.get() + WORK);
+        let settings = self.settings();
+        let moment = self.shared.moment();
+        let Look { seen, pixels } = self.look();
+        if let Some(pixels) = pixels {
+            self.frames.push(pixels);
+        }
+        let observation = Observation {
+            boot: self.shared.boot,
+            moment,
+            powered: self.station.powered(&self.shared.clock),
+            seen,
+        };
+        let state = std::mem::take(&mut self.state);
+        let (state, decision) = decide::observe(&settings, state, observation);
+        self.state = state;
+        tracing::debug!(decision.reason = %decision.reason, "decided");
+        if matches!(
+            decision.reason,
+            Reason::WarmingUp { .. } | Reason::Drifting { .. }
+        ) {
+            self.frames.clear();
+        }
+        self.tell(&decision, moment);
+        if !decision.actions.is_empty() {
+            self.remember();
+        }
+        self.progress(WORK);
+        if !matches!(decision.outcome, Outcome::LookAgain { .. }) {
+            self.frames.clear();
+        }
+        decision.outcome
+    }
+
+    fn tell(&mut self, decision: &Decision, moment: crate::note::Moment) {
+        let Decision {
+            outcome,
+            reason,
+            actions,
+        } = decision;
+        let reading = match outcome {
+            Outcome::Reading(reading) => Some(reading),
+            _ => None,
+        };
+        let mut notes = Vec::new();
+        let mut picture = None;
+        for action in actions {
+            tracing::warn!(decision.action = %action, decision.reason = %reason, "told at once");
+            match (action, reading) {
+                (Action::Alert { picture: with, .. }, Some(reading)) => {
+                    let origin = self.origin(moment);
+                    let why = action.to_string();
+                    notes.push(Note::alert(&self.labels, reading, &why, origin));
+                    if *with && self.shared.facts().live.frames.with_alerts {
+                        picture = Some(true);
+                    }
+                }
+                // An alert without a reading does not exist; what is to be told of the station has its own note.
+                _ => {
+                    notes.push(self.health_note(&action.to_string(), true));
+                }
+            }
+        }
+        if let Some(reading) = reading {
+            let origin = self.origin(moment);
+            notes.push(Note::thermal(&self.labels, reading, origin));
+            self.say_status(reading);
+            if picture.is_none() && self.picture_is_due() {
+                picture = Some(false);
+            }
+            if let (Some(urgent), Some(pixels)) = (picture, self.frame_of(reading)) {
+                let origin = self.origin(moment);
+                notes.extend(Note::picture(&Encoded::of(pixels), urgent, origin));
+            }
+        }
+        self.shared.keep(notes);
+    }
+
+    /// The frame that a reading is of, counted from the end: a cycle may have begun before this start.
+    fn frame_of(&self, reading: &Reading) -> Option<&Pixels> {
+        let from_end = reading.frames.saturating_sub(reading.frame).max(1);
+        let index = self.frames.len().checked_sub(from_end);
+        let frame = index.map_or_else(|| self.frames.last(), |index| self.frames.get(index));
+        frame.map(|pixels| &**pixels)
+    }
+
+    fn picture_is_due(&mut self) -> bool {
+        let Some(every) = self.shared.facts().live.frames.every else {
+            return false;
+        };
+        let now = self.shared.uptime();
+        let due = now >= self.next_picture;
+        if due {
+            self.next_picture = now + every.get();
+            self.picture_at = self.shared.moment().at.or(self.picture_at);
+        }
+        due
+    }
+
+    /// A picture for somebody who asked, whatever is decided of it.
+    fn snapshot(&mut self) {
+        self.progress(self.shared.config.camera.deadline.get() + WORK);
+        let moment = self.shared.moment();
+        match self.look().pixels {
+            Some(pixels) => {
+                let origin = self.origin(moment);
+                self.shared
+                    .keep(Note::picture(&Encoded::of(&pixels), true, origin));
+            }
+            None => self.tell_health("no picture: the camera gives none", true),
+        }
+    }
+
+    /// A picture and what the model says of it, or why there is none.
+    fn look(&mut self) -> Look {
+        let nothing = |seen| Look { seen, pixels: None };
+        let captured = match self.capture() {
+            Ok(captured) => captured,
+            Err(error) => {
+                let why = format!("{error:#}");
+                if self.failures % SAY_AGAIN == 0 {
+                    tracing::warn!(
+                        error = why,
+                        camera.failures = self.failures + 1,
+                        "no picture"
+                    );
+                }
+                self.failures = self.failures.saturating_add(1);
+                // Whatever is wrong with it, a camera that was set up anew and a bus that was opened anew are a better
+                // chance than the same again.
+                self.camera = None;
+                return nothing(Seen::Failed { why });
+            }
+        };
+        if self.failures > 0 {
+            tracing::info!(camera.failures = self.failures, "the camera is back");
+            self.failures = 0;
+        }
+        self.last = Some(Conditions {
+            vdd: captured.vdd,
+            ambient: captured.frame.ambient,
+        });
+        let repaired = captured.frame.repaired(&[]);
+        match self.classifier.classify(&captured.frame, &[]) {
+            Ok(Verdict::Classified(classification)) => Look {
+                seen: Seen::Frame(Sight::of(
+                    &classification,
+                    &repaired.pixels,
+                    captured.frame.ambient,
+                )),
+                pixels: Some(repaired.pixels),
+            },
+            Ok(Verdict::SensorFault { bad_pixels }) => nothing(Seen::SensorFault { bad_pixels }),
+            Err(error) => nothing(Seen::Failed {
+                why: format!("the model: {error:#}"),
+            }),
+        }
+    }
+
+    fn capture(&mut self) -> anyhow::Result<Captured> {
+        if self.camera.is_none() {
+            let camera = self.open()?;
+            self.camera = Some(camera);
+        }
+        let camera = self.camera.as_mut().context("the camera is closed")?;
+        Ok(camera.capture()?)
+    }
+
+    fn open(&mut self) -> anyhow::Result<Mlx90640<I2cBus>> {
+        let config = &self.shared.config.camera;
+        let clock: Clock = self.shared.clock.clone();
+        let bus = self.station.camera_bus(config)?;
+        let camera = Mlx90640::open(bus, clock, config.settings(), &self.kept)?;
+        let outcome = camera.eeprom().clone();
+        tracing::info!(camera.eeprom = ?outcome, "the camera is open");
+        let restored = matches!(outcome, Eeprom::Restored { .. });
+        if restored && !self.eeprom_restored {
+            self.eeprom_restored = true;
+            self.tell_health(
+                "the camera's EEPROM is damaged; its kept copy is used: exchange the camera",
+                true,
+            );
+        }
+        self.eeprom_restored = restored;
+        Ok(camera)
+    }
+
+    fn tell_health(&self, why: &str, urgent: bool) {
+        self.shared.keep([self.health_note(why, urgent)]);
+    }
+
+    fn health_note(&self, why: &str, urgent: bool) -> Note {
+        let facts = self.shared.facts().clone();
+        let depth = self.shared.depth();
+        let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        #[expect(clippy::cast_possible_truncation, reason = "volts and deg C")]
+        let narrow = |value: Option<f64>| value.map(|value| value as f32);
+        let health = Health {
+            uptime: self.shared.uptime(),
+            spool: count(depth.waiting as u64),
+            dropped: count(depth.dropped),
+            rejected: self.state.rejected(),
+            sensor_voltage: self.last.map(|last| last.vdd),
+            sensor_temperature: self.last.and_then(|last| last.ambient),
+            card_voltage: narrow(facts.card.voltage),
+            card_temperature: narrow(facts.card.temperature),
+            model: self.model.clone(),
+            moved: self.state.moved(),
+            fault: self.state.fault().is_some() || self.eeprom_restored,
+            why: why.to_owned(),
+            clock: facts.time.source(),
+            interval: facts.live.interval,
+            threshold: facts.live.threshold,
+            frames: facts.live.frames.to_string(),
+        };
+        Note {
+            urgent,
+            ..Note::health(&health, self.origin(self.shared.moment()))
+        }
+    }
+
+    fn origin(&self, moment: crate::note::Moment) -> Origin {
+        Origin {
+            boot: self.shared.boot,
+            seq: self.shared.next_sequence(),
+            moment,
+        }
+    }
+
+    fn interval(&self) -> Duration {
+        self.shared.facts().live.interval
+    }
+
+    fn settings(&self) -> decide::Settings {
+        let live = self.shared.facts().live.clone();
+        self.shared.config.decisions(&live)
+    }
+
+    fn say_status(&self, reading: &Reading) {
+        let depth = self.shared.depth();
+        let line = format!(
+            "anomaly {:.4}, hottest {:.1} C, {} notes wait",
+            reading.anomaly, reading.sight.max, depth.waiting
+        );
+        tracing::info!(
+            reading.anomaly = reading.anomaly,
+            reading.max_c = reading.sight.max,
+            reading.frames = reading.frames,
+            spool.waiting = depth.waiting,
+            "reading"
+        );
+        self.shared.supervisor.status(&line);
+    }
+
+    fn remember(&mut self) {
+        self.next_memory = self.shared.uptime() + REMEMBER;
+        let remembered = Remembered {
+            state: self.state.clone(),
+            health_at: self.health_at,
+            picture_at: self.picture_at,
+        };
+        if let Err(error) = self.memory.remember(&remembered) {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "what is going on could not be written down; after a restart it begins anew"
+            );
+        }
+    }
+
+    fn progress(&self, next_within: Duration) {
+        let slack = WORK;
+        self.shared
+            .supervisor
+            .progress(Worker::Watcher, self.shared.uptime(), next_within + slack);
+    }
+}

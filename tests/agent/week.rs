@@ -1,0 +1,103 @@
+//! A simulated week with everything that goes wrong, through the real service: every reading once, one incident, its
+//! picture.
+
+use std::collections::BTreeSet;
+
+use edge::emulate::station::Plan;
+
+use super::station::{Simulated, hours, minutes, serve};
+use crate::support::app::TestApp;
+
+/// As the defaults are, but for what is old news a week later.
+const RULES: &str = r#"
+    [[rule]]
+    name = "anomaly"
+    files = ["thermal.qo", "alert.qo"]
+    value = "body.anomaly"
+    fire_above = 0.7
+    clear_below = 0.5
+    missing = 0
+    notify = ["sms"]
+    max_age = "30d"
+    [[rule]]
+    name = "dwell"
+    files = ["thermal.qo", "alert.qo"]
+    value = "body.dwell"
+    fire_above = 0
+    notify = ["sms"]
+    max_age = "30d"
+    [[rule]]
+    name = "fault"
+    files = ["health.qo"]
+    value = "body.fault"
+    fire_above = 0
+    clear_below = 1
+    notify = ["sms"]
+    max_age = "30d"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_week_of_troubles_loses_no_reading_and_makes_one_incident_with_its_picture() {
+    let app = TestApp::with(RULES).await;
+    let url = serve(&app).await;
+    let spot = hours(80);
+    let plan = Plan::troubled(7, 7.0).with_hot_spot(spot, hours(2), 18.0);
+    let start = {
+        let simulated = Simulated::new(7.0, plan, &url, app.now());
+        let start = simulated.options.start;
+        let ledger = simulated.play().await;
+        eprintln!("{ledger}");
+        assert!(ledger.is_good(), "{ledger}");
+        assert!(ledger.power_cuts >= 4 && ledger.starts > ledger.power_cuts, "{ledger}");
+        assert!(ledger.notecard.failed_syncs > 0, "the network was away");
+        app.settle().await;
+        assert_eq!(ledger.alerts, ["anomaly", "anomaly over"], "{ledger}");
+        // Every reading is there once, by what it is and by its moment.
+        let readings: i64 = sqlx::query_scalar(
+            "SELECT count(DISTINCT (body ->> 'boot', body ->> 'seq')) FROM events WHERE file = 'thermal.qo'",
+        )
+        .fetch_one(&app.pool)
+        .await
+        .expect("a count");
+        assert_eq!(readings, i64::try_from(ledger.readings).expect("a count"));
+        let measured = app.count("measurements WHERE series = 'mean'").await;
+        // The alarms are of the moments of two of the readings.
+        assert_eq!(measured, readings, "a reading is missing, or was counted twice");
+        // Power cuts and the warming up after each cost some cycles, and nothing else does.
+        let cycles = 7 * 24 * 12;
+        let dark = i64::try_from(ledger.starts).expect("a count") * 12;
+        assert!(readings > cycles - dark, "{readings} readings of {cycles} cycles");
+        start
+    };
+    let incidents: Vec<(String, chrono::DateTime<chrono::Utc>, bool)> =
+        sqlx::query_as("SELECT rule, opened_at, resolved_at IS NOT NULL FROM incidents")
+            .fetch_all(&app.pool)
+            .await
+            .expect("incidents");
+    assert_eq!(incidents.len(), 1, "{incidents:?}");
+    let (rule, opened, resolved) = &incidents[0];
+    assert_eq!(rule, "anomaly");
+    assert!(resolved);
+    let begun = start + spot;
+    assert!(
+        (begun..begun + minutes(20)).contains(opened),
+        "opened at {opened}, hot from {begun}"
+    );
+    // One text for it, and one that it is over.
+    assert_eq!(app.texts().len(), 2, "{:?}", app.texts());
+    // The picture of the alarm is there, and hotter than any other.
+    let frames: Vec<(chrono::DateTime<chrono::Utc>, f64)> =
+        sqlx::query_as("SELECT at, max_c::float8 FROM frames ORDER BY at")
+            .fetch_all(&app.pool)
+            .await
+            .expect("frames");
+    let of_alarm: BTreeSet<_> = frames
+        .iter()
+        .filter(|(at, _)| (begun..begun + hours(2)).contains(at))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(|(at, _)| *at)
+        .collect();
+    assert!(!of_alarm.is_empty(), "no picture of the alarm among {frames:?}");
+    app.finish().await;
+}
