@@ -45,7 +45,11 @@ fn a_damaged_byte_anywhere_is_made_good() {
         // A UART is looked at so often that every place would take long.
         let step = if way == Way::I2c { 1 } else { 7 };
         for place in (0..95).step_by(step) {
-            for damage in [Damage::Lost, Damage::Doubled, Damage::Flipped(1 << (place % 8))] {
+            for damage in [
+                Damage::Lost,
+                Damage::Doubled,
+                Damage::Flipped(1 << (place % 8)),
+            ] {
                 survives(way, Fault::Request(damage, place));
                 if place < 40 {
                     survives(way, Fault::Reply(damage, place));
@@ -96,7 +100,11 @@ fn a_repetition_is_done_twice_only_if_a_restart_came_between_doing_and_replying(
             bench.card.script([Some(fault)]);
             bench.add(1);
             assert_eq!(bench.waiting().len(), times, "{way:?} {fault:?}");
-            assert_eq!(bench.card.tally().forgotten, times as u64 - 1, "{way:?} {fault:?}");
+            assert_eq!(
+                bench.card.tally().forgotten,
+                times as u64 - 1,
+                "{way:?} {fault:?}"
+            );
         }
     }
 }
@@ -179,7 +187,10 @@ fn the_longest_transaction_is_known() {
         let (_, good) = bench.timed(&note(1), unbounded);
         println!("{way:?}: good {good:?}, deaf {deaf:?}, silent {silent:?}");
         assert!(deaf < seconds(85), "{way:?} {deaf:?}");
-        assert!((seconds(180)..seconds(200)).contains(&silent), "{way:?} {silent:?}");
+        assert!(
+            (seconds(180)..seconds(200)).contains(&silent),
+            "{way:?} {silent:?}"
+        );
         assert!(good < Duration::from_millis(250), "{way:?} {good:?}");
     }
 }
@@ -249,7 +260,10 @@ fn in_a_storm_of_faults_every_note_arrives_once() {
             let tally = bench.card.tally();
             let twice: u64 = times.values().map(|times| times - 1).sum();
             println!("{way:?} {seed}: {twice} twice, {tally:?}");
-            assert!(twice <= tally.forgotten + tally.unguarded, "{way:?} {seed} {tally:?}");
+            assert!(
+                twice <= tally.forgotten + tally.unguarded,
+                "{way:?} {seed} {tally:?}"
+            );
             assert!(tally.replayed > 0 && tally.restarts > 0 && tally.damaged > 0);
             bench.ask(&CardVersion::default());
             let (_, took) = bench.timed(&CardVersion::default(), PATIENT);

@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 use super::{Bench, PATIENT, Way, hub_set, object, seconds};
 
 fn templated(bench: &mut Bench, format: Option<Format>, body: Value) -> Option<i64> {
-    bench.ask(&NoteTemplate {
-        file: "thermal.qo".to_owned(),
-        body: object(body),
-        format,
-        ..NoteTemplate::default()
-    })
-    .bytes
+    bench
+        .ask(&NoteTemplate {
+            file: "thermal.qo".to_owned(),
+            body: object(body),
+            format,
+            ..NoteTemplate::default()
+        })
+        .bytes
 }
 
 fn reading(body: Value) -> NoteAdd {
@@ -49,11 +50,21 @@ fn a_templated_note_comes_out_as_its_record() {
     let template = object(template);
     let bytes = record_bytes(&template, true, body.as_object(), 256).expect("a template");
     assert_eq!(bytes, queued[1].bytes);
-    for wrong in [json!({ "seq": -1 }), json!({ "seq": "9" }), json!({ "other": 1 })] {
+    for wrong in [
+        json!({ "seq": -1 }),
+        json!({ "seq": "9" }),
+        json!({ "other": 1 }),
+    ] {
         let (refused, _) = bench.timed(&reading(wrong), PATIENT);
-        assert_eq!(refused.expect_err("it does not fit").reason(), Some(Reason::Template));
+        assert_eq!(
+            refused.expect_err("it does not fit").reason(),
+            Some(Reason::Template)
+        );
     }
-    assert!(templated(&mut bench, None, json!({})).is_none(), "it is gone");
+    assert!(
+        templated(&mut bench, None, json!({})).is_none(),
+        "it is gone"
+    );
     assert!(!bench.ask(&reading(json!({ "other": 0 }))).template);
     assert_eq!(bench.card.queued()[2].body["other"], json!(0));
     bench.assert_kept_the_rules();
@@ -77,7 +88,10 @@ fn a_power_cut_takes_what_was_not_in_flash() {
     bench.card.cut_power(seconds(1));
     assert_eq!(bench.waiting(), [1, 2]);
     assert_eq!(bench.card.tally().lost_in_ram, 1);
-    assert!(bench.ask(&reading(json!({ "seq": 4 }))).template, "the template was kept");
+    assert!(
+        bench.ask(&reading(json!({ "seq": 4 }))).template,
+        "the template was kept"
+    );
     bench.assert_kept_the_rules();
 }
 
@@ -92,7 +106,10 @@ fn a_full_card_refuses_until_it_has_synced() {
     let mut seq = 0;
     let full = loop {
         seq += 1;
-        let (added, _) = bench.timed(&reading(json!({ "seq": seq, "text": "x".repeat(400) })), PATIENT);
+        let (added, _) = bench.timed(
+            &reading(json!({ "seq": seq, "text": "x".repeat(400) })),
+            PATIENT,
+        );
         if let Err(full) = added {
             break full;
         }
@@ -102,13 +119,23 @@ fn a_full_card_refuses_until_it_has_synced() {
     assert!((75..=80).contains(&used), "{used} %");
     bench.card.set_network(Network::Down);
     assert!(bench.card.begin_sync().is_none());
-    assert!(bench.timed(&super::note(1), PATIENT).0.is_ok(), "a small one still fits");
+    assert!(
+        bench.timed(&super::note(1), PATIENT).0.is_ok(),
+        "a small one still fits"
+    );
     bench.card.set_network(Network::Up);
     let out = bench.card.begin_sync().expect("a network");
     let outcome = edge::emulate::notecard::Outcome::Completed;
-    bench.card.finish_sync(out.session, outcome, Default::default());
+    bench
+        .card
+        .finish_sync(out.session, outcome, Default::default());
     assert!(bench.card.queued().is_empty());
-    assert!(bench.timed(&reading(json!({ "seq": seq })), PATIENT).0.is_ok());
+    assert!(
+        bench
+            .timed(&reading(json!({ "seq": seq })), PATIENT)
+            .0
+            .is_ok()
+    );
     let tally = bench.card.tally();
     assert_eq!(tally.notes_sent, out.notes.len() as u64);
     let bytes: usize = out.notes.iter().map(|note| note.bytes).sum();

@@ -34,7 +34,10 @@ fn each_request_is_answered_by_every_way() {
 
         bench.ask(&hub_set());
         let time = bench.ask(&CardTime::default());
-        assert_eq!((time.time, time.zone.as_deref()), (None, Some("UTC,Unknown")));
+        assert_eq!(
+            (time.time, time.zone.as_deref()),
+            (None, Some("UTC,Unknown"))
+        );
         let status = bench.ask(&CardStatus::default());
         assert_eq!((status.outbound, status.inbound), (Some(30), Some(720)));
         assert!(!status.sync && status.usb);
@@ -92,7 +95,12 @@ fn each_request_is_answered_by_every_way() {
         assert_eq!(none.reason(), Some(Reason::NoNote));
         assert!(took < seconds(1), "it was not tried again: {took:?}");
 
-        assert!(bench.ask(&CardVoltage::default()).value.is_some_and(|volts| volts > 4.0));
+        assert!(
+            bench
+                .ask(&CardVoltage::default())
+                .value
+                .is_some_and(|volts| volts > 4.0)
+        );
         assert!(bench.ask(&CardTemp::default()).value.is_some());
         bench.assert_kept_the_rules();
     }
@@ -143,8 +151,20 @@ fn what_the_card_refuses_is_told_by_its_reason_and_not_tried_again() {
     let cases = [
         (note_in("thermal.qi"), Reason::Other),
         (note_in("thermal"), Reason::Other),
-        (NoteAdd { max: Some(1), ..note(2) }, Reason::NoteMax),
-        (NoteAdd { payload: Some(vec![0; 251]), ..note(2) }, Reason::Other),
+        (
+            NoteAdd {
+                max: Some(1),
+                ..note(2)
+            },
+            Reason::NoteMax,
+        ),
+        (
+            NoteAdd {
+                payload: Some(vec![0; 251]),
+                ..note(2)
+            },
+            Reason::Other,
+        ),
     ];
     for (request, reason) in cases {
         let (refused, took) = bench.timed(&request, PATIENT);
@@ -154,11 +174,17 @@ fn what_the_card_refuses_is_told_by_its_reason_and_not_tried_again() {
     }
     bench.card.set_variable("_note_pause", "1");
     let (paused, _) = bench.timed(&note(2), PATIENT);
-    assert_eq!(paused.expect_err("notes are paused").reason(), Some(Reason::NotePaused));
+    assert_eq!(
+        paused.expect_err("notes are paused").reason(),
+        Some(Reason::NotePaused)
+    );
     bench.card.set_variable("_note_pause", "");
     bench.card.set_full(true);
     let (full, _) = bench.timed(&note(2), PATIENT);
-    assert_eq!(full.expect_err("it is full").reason(), Some(Reason::StorageFull));
+    assert_eq!(
+        full.expect_err("it is full").reason(),
+        Some(Reason::StorageFull)
+    );
     bench.card.set_full(false);
     bench.add(2);
     assert_eq!(bench.waiting(), [1, 2]);
@@ -196,7 +222,12 @@ fn a_port_that_is_not_there_is_told_with_what_to_do() {
     let clock = super::Clock::simulated(super::World::new(start(), None).local());
     let serial = Serial::device("/dev/no-such-notecard".as_ref());
     let mut client = Notecard::new(serial, clock, Settings::default());
-    let error = client.transact(&note(1), seconds(5)).expect_err("there is none");
+    let error = client
+        .transact(&note(1), seconds(5))
+        .expect_err("there is none");
     let text = error.to_string();
-    assert!(text.contains("raspi-config") && text.contains("no-such-notecard"), "{text}");
+    assert!(
+        text.contains("raspi-config") && text.contains("no-such-notecard"),
+        "{text}"
+    );
 }

@@ -132,7 +132,8 @@ fn says(lines: &[&str]) -> Vec<Value> {
     let mut wire = card.wire(None);
     let mut replies = Vec::new();
     for line in lines {
-        wire.write_all(format!("{line}\n").as_bytes()).expect("it takes all");
+        wire.write_all(format!("{line}\n").as_bytes())
+            .expect("it takes all");
         clock.sleep(seconds(1));
         let mut buffer = [0; 1024];
         let length = wire.read(&mut buffer).unwrap_or(0);
@@ -166,16 +167,35 @@ fn a_card_answers_requests_and_not_commands_and_remembers_the_last() {
         r#"{"req":"hub.sync","in":1}"#,
         r#"{"req":"note.add","body":{"a":1}}"#,
     ]);
-    assert_eq!(replies[..3], [json!({"total": 1}), json!({"total": 1}), json!({"total": 2})]);
+    assert_eq!(
+        replies[..3],
+        [
+            json!({"total": 1}),
+            json!({"total": 1}),
+            json!({"total": 2})
+        ]
+    );
     assert_eq!(replies[3], Value::Null);
     for place in [4, 5] {
-        assert!(replies[place]["err"].as_str().is_some_and(|err| err.contains("{incompatible}")));
+        assert!(
+            replies[place]["err"]
+                .as_str()
+                .is_some_and(|err| err.contains("{incompatible}"))
+        );
     }
-    assert!(replies[6]["err"].as_str().is_some_and(|err| err.contains("{io}")));
+    assert!(
+        replies[6]["err"]
+            .as_str()
+            .is_some_and(|err| err.contains("{io}"))
+    );
     let unknown = replies[7]["err"].as_str().expect("an error");
     assert!(unknown.contains("{io}") && unknown.contains("{not-supported}"));
     assert_eq!(replies[7]["id"], 7);
-    assert!(replies[8]["err"].as_str().is_some_and(|err| err.contains("{not-json}")));
+    assert!(
+        replies[8]["err"]
+            .as_str()
+            .is_some_and(|err| err.contains("{not-json}"))
+    );
     assert_eq!(replies[10], json!({"total": 4}), "the command was done");
 }
 
@@ -245,7 +265,11 @@ fn allowed(request: &str) -> &'static [(&'static str, Kind)] {
             ("file", Text),
             ("note", Text),
         ],
-        "env.get" => &[("name", Text), ("names", Texts), ("time", Integer(i64::MIN))],
+        "env.get" => &[
+            ("name", Text),
+            ("names", Texts),
+            ("time", Integer(i64::MIN)),
+        ],
         "card.attn" => &[
             ("files", Texts),
             ("mode", Text),
@@ -288,14 +312,19 @@ fn check<R: Request>(request: &R) {
             ["periodic", "continuous", "minimum", "off", "dfu"].contains(&mode)
         })),
         "note.add" => {
-            let end = text("file").and_then(|file| file.rsplit_once('.')).map(|(_, end)| end);
+            let end = text("file")
+                .and_then(|file| file.rsplit_once('.'))
+                .map(|(_, end)| end);
             assert!(["qo", "qos", "db", "dbs", "dbx"].contains(&end.expect("a name")));
             assert!(object.contains_key("body") || object.contains_key("payload"));
         }
         "note.template" => assert!(object.contains_key("file")),
         // Seconds belong to sleep, and sleep needs them.
         "card.attn" => {
-            assert_eq!(text("mode") == Some("sleep"), object.contains_key("seconds"));
+            assert_eq!(
+                text("mode") == Some("sleep"),
+                object.contains_key("seconds")
+            );
             assert!(text("mode").is_none_or(|mode| ["sleep", "disarm"].contains(&mode)));
         }
         _ => {}

@@ -15,7 +15,9 @@ fn minutes(minutes: u64) -> Duration {
 
 fn ends(bench: &Bench, outcome: Outcome) -> usize {
     let out = bench.card.begin_sync().expect("a network");
-    bench.card.finish_sync(out.session, outcome, FromNotehub::default());
+    bench
+        .card
+        .finish_sync(out.session, outcome, FromNotehub::default());
     out.notes.len()
 }
 
@@ -31,7 +33,11 @@ fn notes_wait_for_their_schedule_and_urgent_ones_do_not() {
     bench.clock.sleep_until(due);
     assert_eq!(ends(&bench, Outcome::Completed), 1);
     let next = bench.card.next_sync().expect("a time");
-    assert_eq!(next, due + minutes(720), "nothing waits but for what Notehub has");
+    assert_eq!(
+        next,
+        due + minutes(720),
+        "nothing waits but for what Notehub has"
+    );
     bench.clock.sleep(minutes(31));
     bench.add(2);
     assert_eq!(bench.card.next_sync(), Some(due + minutes(60)));
@@ -42,7 +48,12 @@ fn notes_wait_for_their_schedule_and_urgent_ones_do_not() {
         ..note(3)
     });
     assert!(signal.wait(Duration::ZERO), "the radio is told");
-    assert!(bench.card.next_sync().is_some_and(|due| due <= bench.clock.uptime()));
+    assert!(
+        bench
+            .card
+            .next_sync()
+            .is_some_and(|due| due <= bench.clock.uptime())
+    );
     assert_eq!(ends(&bench, Outcome::Completed), 2);
     let status = bench.ask(&HubSyncStatus::default());
     assert!(!status.sync);
@@ -52,11 +63,26 @@ fn notes_wait_for_their_schedule_and_urgent_ones_do_not() {
 #[test]
 fn without_both_times_it_never_goes_by_itself() {
     for set in [
-        HubSet { inbound: None, ..hub_set() },
-        HubSet { outbound: None, ..hub_set() },
-        HubSet { outbound: Some(0), ..hub_set() },
-        HubSet { mode: Some(Mode::Minimum), ..hub_set() },
-        HubSet { mode: Some(Mode::Off), ..hub_set() },
+        HubSet {
+            inbound: None,
+            ..hub_set()
+        },
+        HubSet {
+            outbound: None,
+            ..hub_set()
+        },
+        HubSet {
+            outbound: Some(0),
+            ..hub_set()
+        },
+        HubSet {
+            mode: Some(Mode::Minimum),
+            ..hub_set()
+        },
+        HubSet {
+            mode: Some(Mode::Off),
+            ..hub_set()
+        },
     ] {
         let mut bench = Bench::new(Way::Usb);
         bench.ask(&set);
@@ -78,7 +104,9 @@ fn a_sync_that_breaks_off_sends_its_notes_again() {
     assert!(out.breaks);
     assert_eq!(bench.card.next_sync(), None, "one at a time");
     assert!(bench.ask(&CardStatus::default()).connected);
-    bench.card.finish_sync(out.session, Outcome::Interrupted, FromNotehub::default());
+    bench
+        .card
+        .finish_sync(out.session, Outcome::Interrupted, FromNotehub::default());
     let status = bench.ask(&HubSyncStatus::default());
     assert!(status.alert && status.sync, "{status:?}");
     bench.card.set_network(Network::Up);
@@ -88,12 +116,16 @@ fn a_sync_that_breaks_off_sends_its_notes_again() {
     assert_eq!(out.notes.len(), 1);
     // What is added meanwhile waits for the next.
     bench.add(2);
-    bench.card.finish_sync(out.session, Outcome::Completed, FromNotehub::default());
+    bench
+        .card
+        .finish_sync(out.session, Outcome::Completed, FromNotehub::default());
     assert_eq!(bench.waiting(), [2]);
     // One that a power cut ends leaves all as it was.
     let out = bench.card.begin_sync().expect("a network");
     bench.card.cut_power(seconds(5));
-    bench.card.finish_sync(out.session, Outcome::Completed, FromNotehub::default());
+    bench
+        .card
+        .finish_sync(out.session, Outcome::Completed, FromNotehub::default());
     assert_eq!(bench.waiting(), [2]);
 }
 
@@ -114,7 +146,10 @@ fn without_a_network_the_penalty_grows_and_is_told() {
     }
     assert_eq!(waits, [30, 60, 120, 240]);
     let status = bench.ask(&HubSyncStatus::default());
-    assert!(status.status.contains("{extended-network-failure}"), "{status:?}");
+    assert!(
+        status.status.contains("{extended-network-failure}"),
+        "{status:?}"
+    );
     assert!(status.seconds.is_some_and(|left| left > 200));
     let limited = NoteAdd {
         limit: true,
@@ -126,7 +161,12 @@ fn without_a_network_the_penalty_grows_and_is_told() {
         allow: true,
         ..HubSync::default()
     });
-    assert!(bench.card.next_sync().is_some_and(|due| due <= bench.clock.uptime()));
+    assert!(
+        bench
+            .card
+            .next_sync()
+            .is_some_and(|due| due <= bench.clock.uptime())
+    );
     assert_eq!(ends(&bench, Outcome::Completed), 1);
     let status = bench.ask(&HubSyncStatus::default());
     assert_eq!((status.alert, status.seconds), (false, None));

@@ -338,7 +338,9 @@ impl Card {
             self.flash.queue.retain(|note| note.kept_from <= at);
             self.tally.lost_in_ram += (before - self.flash.queue.len()) as u64;
             // What a UART shows of it.
-            self.doors.serial.say(self.dark_until, b"\r\n", Duration::ZERO);
+            self.doors
+                .serial
+                .say(self.dark_until, b"\r\n", Duration::ZERO);
         }
         if !self.flash.queue.is_empty() {
             self.radio.note_waits(self.dark_until);

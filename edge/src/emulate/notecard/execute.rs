@@ -32,7 +32,9 @@ impl<'a> Arguments<'a> {
     }
 
     fn flag(self, name: &str) -> Result<bool, String> {
-        Ok(self.read(name, Value::as_bool, "true or false")?.unwrap_or(false))
+        Ok(self
+            .read(name, Value::as_bool, "true or false")?
+            .unwrap_or(false))
     }
 
     fn object(self, name: &str) -> Result<Option<&'a Map<String, Value>>, String> {
@@ -91,7 +93,9 @@ impl Card {
             "card.version" => Ok(self.card_version()),
             "card.time" => Ok(self.card_time()),
             "card.voltage" => Ok(reply(json!({ "usb": true, "mode": "usb", "value": 5.07 }))),
-            "card.temp" => Ok(reply(json!({ "value": 31.5, "calibration": -3.0, "voltage": 5.07 }))),
+            "card.temp" => Ok(reply(
+                json!({ "value": 31.5, "calibration": -3.0, "voltage": 5.07 }),
+            )),
             "card.status" => Ok(self.card_status()),
             "card.attn" => self.card_attn(arguments),
             "card.restart" => {
@@ -178,7 +182,11 @@ impl Card {
 
     fn hub_status(&self) -> Map<String, Value> {
         let connected = self.radio.is_running();
-        let status = if connected { "connected {connected}" } else { "disconnected {disconnected}" };
+        let status = if connected {
+            "connected {connected}"
+        } else {
+            "disconnected {disconnected}"
+        };
         let mut out = reply(json!({ "status": status }));
         if connected {
             out.insert("connected".to_owned(), true.into());
@@ -192,14 +200,24 @@ impl Card {
             self.radio.request(now);
         }
         let radio = &self.radio;
-        let mode = if radio.is_running() { "{connected}" } else { "{modem-off}" };
+        let mode = if radio.is_running() {
+            "{connected}"
+        } else {
+            "{modem-off}"
+        };
         let mut out = reply(json!({ "status": radio.status(now), "mode": mode }));
         if let Some((at, time)) = radio.completed {
-            out.insert("completed".to_owned(), now.saturating_sub(at).as_secs().into());
+            out.insert(
+                "completed".to_owned(),
+                now.saturating_sub(at).as_secs().into(),
+            );
             out.insert("time".to_owned(), time.into());
         }
         if let Some(asked) = radio.asked {
-            out.insert("requested".to_owned(), now.saturating_sub(asked).as_secs().into());
+            out.insert(
+                "requested".to_owned(),
+                now.saturating_sub(asked).as_secs().into(),
+            );
         }
         if radio.trouble.is_some() {
             out.insert("alert".to_owned(), true.into());
@@ -209,14 +227,20 @@ impl Card {
         }
         if now < radio.penalty_until {
             let left = radio.penalty_until.saturating_sub(now).as_secs_f64().ceil();
-            out.insert("seconds".to_owned(), json!(left).as_f64().map_or(Value::Null, whole));
+            out.insert(
+                "seconds".to_owned(),
+                json!(left).as_f64().map_or(Value::Null, whole),
+            );
         }
         Ok(out)
     }
 
     fn env_get(&self, arguments: Arguments<'_>) -> Reply {
         let changed = self.flash.environment_changed;
-        if arguments.integer("time")?.is_some_and(|since| changed <= since) {
+        if arguments
+            .integer("time")?
+            .is_some_and(|since| changed <= since)
+        {
             return Err("environment hasn't been modified {env-not-modified}".to_owned());
         }
         let all = self.flash.variables();
@@ -313,7 +337,10 @@ impl Card {
         }
         if let Some(time) = self.time() {
             let up = self.clock.uptime().saturating_sub(self.booted).as_secs();
-            out.insert("time".to_owned(), (time - i64::try_from(up).unwrap_or(0)).into());
+            out.insert(
+                "time".to_owned(),
+                (time - i64::try_from(up).unwrap_or(0)).into(),
+            );
         }
         out
     }

@@ -263,7 +263,10 @@ impl Card {
         }
         let text = checked.as_ref().map_or(line, |checked| &checked.text);
         let Ok(request) = serde_json::from_str::<Map<String, Value>>(text) else {
-            return Some(refuse("the request is not a JSON object", "{not-json} {io}"));
+            return Some(refuse(
+                "the request is not a JSON object",
+                "{not-json} {io}",
+            ));
         };
         let key = checked
             .as_ref()
@@ -313,9 +316,11 @@ impl Card {
             }
         };
         self.tally.done += 1;
-        let mut reply = self
-            .execute(name, request)
-            .unwrap_or_else(|why| [("err".to_owned(), Value::String(why))].into_iter().collect());
+        let mut reply = self.execute(name, request).unwrap_or_else(|why| {
+            [("err".to_owned(), Value::String(why))]
+                .into_iter()
+                .collect()
+        });
         if let Some(id) = request.get("id") {
             reply.insert("id".to_owned(), id.clone());
         }

@@ -163,7 +163,9 @@ impl Card {
         let scheduled = matches!(hub.mode, Mode::Periodic | Mode::Continuous);
         // Without both times, it behaves as if there were none.
         if scheduled && hub.outbound > 0 && hub.inbound > 0 {
-            let minutes = |minutes: u64| Duration::from_secs(60).saturating_mul(u32::try_from(minutes).unwrap_or(u32::MAX));
+            let minutes = |minutes: u64| {
+                Duration::from_secs(60).saturating_mul(u32::try_from(minutes).unwrap_or(u32::MAX))
+            };
             let inbound = radio.anchor.saturating_add(minutes(hub.inbound));
             due = Some(due.map_or(inbound, |due| due.min(inbound)));
             if let Some(first) = radio.first_waiting {
@@ -274,5 +276,7 @@ impl Card {
 fn next_multiple(anchor: Duration, period: Duration, first: Duration) -> Duration {
     let since = first.saturating_sub(anchor).as_secs_f64();
     let periods = (since / period.as_secs_f64()).ceil().max(1.0);
-    anchor.saturating_add(Duration::from_secs_f64((period.as_secs_f64() * periods).min(1e12)))
+    anchor.saturating_add(Duration::from_secs_f64(
+        (period.as_secs_f64() * periods).min(1e12),
+    ))
 }

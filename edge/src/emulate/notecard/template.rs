@@ -96,7 +96,11 @@ impl Template {
     }
 
     /// A body as it comes out of its record at the other end. Fields that are nothing are left out unless `full`.
-    pub fn apply(&self, body: &Map<String, Value>, full: bool) -> Result<Map<String, Value>, String> {
+    pub fn apply(
+        &self,
+        body: &Map<String, Value>,
+        full: bool,
+    ) -> Result<Map<String, Value>, String> {
         object(&self.fields, body, full)
     }
 }
@@ -156,8 +160,12 @@ impl Hint {
             ),
             Value::Number(number) => match (number.as_u64(), number.as_f64()) {
                 (Some(1), _) => Self::Signed(4),
-                (Some(hint @ 11..=18), _) => Self::Signed(u32::try_from(hint - 10).map_err(|_| unknown())?),
-                (Some(hint @ 21..=28), _) => Self::Unsigned(u32::try_from(hint - 20).map_err(|_| unknown())?),
+                (Some(hint @ 11..=18), _) => {
+                    Self::Signed(u32::try_from(hint - 10).map_err(|_| unknown())?)
+                }
+                (Some(hint @ 21..=28), _) => {
+                    Self::Unsigned(u32::try_from(hint - 20).map_err(|_| unknown())?)
+                }
                 (None, Some(1.1 | 18.1)) => Self::Float(8),
                 (None, Some(14.1)) => Self::Float(4),
                 (None, Some(12.1)) => Self::Float(2),
@@ -315,8 +323,14 @@ mod tests {
         assert_eq!(bytes(scores, true, json!({}), 0), 11);
         let mixed = json!({"a": 11, "b": 28, "c": 12.1, "d": 1, "e": 1.1, "f": true, "g": "x", "h": [13, 23]});
         let note = json!({"g": "four"});
-        assert_eq!(bytes(mixed.clone(), true, note.clone(), 0), 3 + 1 + 8 + 2 + 4 + 8 + 5 + 6 + 1);
-        assert_eq!(bytes(mixed, false, note, 256), 19 + 1 + 8 + 2 + 4 + 8 + 6 + 6 + 1 + 258);
+        assert_eq!(
+            bytes(mixed.clone(), true, note.clone(), 0),
+            3 + 1 + 8 + 2 + 4 + 8 + 5 + 6 + 1
+        );
+        assert_eq!(
+            bytes(mixed, false, note, 256),
+            19 + 1 + 8 + 2 + 4 + 8 + 6 + 6 + 1 + 258
+        );
     }
 
     #[test]
@@ -328,7 +342,9 @@ mod tests {
         let body = json!({"single": 0.7, "half": 0.7, "double": 0.7, "int": -128, "flag": true, "text": "abc", "in": {"a": 255}});
         assert_eq!(
             applied(&template, &body, false),
-            Ok(json!({"single": 0.699_999_988_079_071_f64, "half": 0.700_195_312_5, "double": 0.7, "int": -128, "flag": true, "text": "abc", "in": {"a": 255}}))
+            Ok(
+                json!({"single": 0.699_999_988_079_071_f64, "half": 0.700_195_312_5, "double": 0.7, "int": -128, "flag": true, "text": "abc", "in": {"a": 255}})
+            )
         );
         let nothing = json!({"single": 0, "half": 0.0, "int": 0, "flag": false, "text": ""});
         assert_eq!(applied(&template, &nothing, false), Ok(json!({"in": {}})));
@@ -340,7 +356,10 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let template = template(&json!({"int": 11, "more": 22, "half": 12.1, "flag": true, "text": "x"}), true);
+        let template = template(
+            &json!({"int": 11, "more": 22, "half": 12.1, "flag": true, "text": "x"}),
+            true,
+        );
         for body in [
             json!({"int": 128}),
             json!({"int": 1.5}),
@@ -354,7 +373,12 @@ mod tests {
         ] {
             assert!(applied(&template, &body, true).is_err(), "{body}");
         }
-        for body in [json!({"a": 10}), json!({"a": 19}), json!({"a": 13.1}), json!({"a": null})] {
+        for body in [
+            json!({"a": 10}),
+            json!({"a": 19}),
+            json!({"a": 13.1}),
+            json!({"a": null}),
+        ] {
             let body = body.as_object().expect("an object");
             assert!(Template::new(body, None, false, None).is_err(), "{body:?}");
         }

@@ -69,7 +69,11 @@ impl Read for Wire {
         let given = self.notecard.with(|card| {
             let given = card.give(Door::Serial, now, buffer.len());
             // What is said to somebody who cannot hear is gone.
-            if now < card.faults.deaf_until { Vec::new() } else { given }
+            if now < card.faults.deaf_until {
+                Vec::new()
+            } else {
+                given
+            }
         });
         if given.is_empty() {
             return Err(ErrorKind::WouldBlock.into());

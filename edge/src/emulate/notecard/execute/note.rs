@@ -16,7 +16,8 @@ const LONGEST_BODY: usize = 8 * 1024;
 impl Card {
     pub(super) fn note_add(&mut self, arguments: Arguments<'_>) -> Reply {
         let file = arguments.text("file")?.unwrap_or("data.qo");
-        let kind = kind_of(file).ok_or_else(|| format!("{file} is no name of a notefile {{notefile-bad-name}}"))?;
+        let kind = kind_of(file)
+            .ok_or_else(|| format!("{file} is no name of a notefile {{notefile-bad-name}}"))?;
         let limit = arguments.integer("max")?;
         self.may_add(arguments, file, kind, limit)?;
         let note_id = self.note_id(arguments, file, kind)?;
@@ -30,11 +31,16 @@ impl Card {
         let body = body.unwrap_or(&nothing);
         let template = self.flash.templates.get(file);
         let most = match template {
-            Some(template) => template.length.unwrap_or(TEMPLATED_PAYLOAD).min(TEMPLATED_PAYLOAD),
+            Some(template) => template
+                .length
+                .unwrap_or(TEMPLATED_PAYLOAD)
+                .min(TEMPLATED_PAYLOAD),
             None => PLAIN_PAYLOAD,
         };
         if length > most {
-            return Err(format!("a payload of {length} bytes is more than {most} {{too-big}}"));
+            return Err(format!(
+                "a payload of {length} bytes is more than {most} {{too-big}}"
+            ));
         }
         let (body, bytes) = match template {
             Some(template) => {
@@ -43,11 +49,16 @@ impl Card {
                     .map_err(|why| format!("{why} {{template-incompatible}}"))?;
                 (kept, template.bytes(Some(body), length))
             }
-            None => (body.clone(), Value::Object(body.clone()).to_string().len() + length),
+            None => (
+                body.clone(),
+                Value::Object(body.clone()).to_string().len() + length,
+            ),
         };
         let templated = template.is_some();
         if bytes > LONGEST_BODY {
-            return Err(format!("a note of {bytes} bytes is more than {LONGEST_BODY} {{too-big}}"));
+            return Err(format!(
+                "a note of {bytes} bytes is more than {LONGEST_BODY} {{too-big}}"
+            ));
         }
         if self.faults.full || !fits(self.flash.used(), bytes, self.options.storage) {
             return Err("no room until the next sync {file-storage-full}".to_owned());
@@ -64,7 +75,11 @@ impl Card {
             bytes,
             templated,
             number: self.flash.numbers,
-            kept_from: if cached { now + self.options.cache } else { now },
+            kept_from: if cached {
+                now + self.options.cache
+            } else {
+                now
+            },
         });
         self.radio.note_waits(now);
         let total = self.flash.waiting(file);
@@ -91,7 +106,9 @@ impl Card {
         limit: Option<i64>,
     ) -> Result<(), String> {
         if kind == Kind::In {
-            return Err(format!("{file} is for notes from Notehub {{notefile-bad-name}}"));
+            return Err(format!(
+                "{file} is for notes from Notehub {{notefile-bad-name}}"
+            ));
         }
         if arguments.flag("binary")? {
             return Err("there is nothing in the binary buffer {bad-bin}".to_owned());
@@ -114,7 +131,12 @@ impl Card {
     }
 
     /// Only notes of databases have one.
-    fn note_id(&mut self, arguments: Arguments<'_>, file: &str, kind: Kind) -> Result<Option<String>, String> {
+    fn note_id(
+        &mut self,
+        arguments: Arguments<'_>,
+        file: &str,
+        kind: Kind,
+    ) -> Result<Option<String>, String> {
         match (kind, arguments.text("note")?) {
             (Kind::Database, Some("?")) => Ok(Some(format!("{:08x}", self.flash.numbers + 1))),
             (Kind::Database, Some(id)) => {
@@ -124,7 +146,9 @@ impl Card {
                 }
                 Ok(Some(id.to_owned()))
             }
-            (Kind::Database, None) => Err("a database's note needs an id {incompatible}".to_owned()),
+            (Kind::Database, None) => {
+                Err("a database's note needs an id {incompatible}".to_owned())
+            }
             (_, Some(_)) => Err("a queue's notes have no ids {incompatible}".to_owned()),
             (_, None) => Ok(None),
         }
@@ -135,7 +159,9 @@ impl Card {
             .text("file")?
             .ok_or("there is no file {incompatible}")?;
         if kind_of(file) != Some(Kind::Out) {
-            return Err(format!("{file} cannot have a template {{notefile-bad-name}}"));
+            return Err(format!(
+                "{file} cannot have a template {{notefile-bad-name}}"
+            ));
         }
         if arguments.flag("verify")? {
             let Some(template) = self.flash.templates.get(file) else {
@@ -169,7 +195,9 @@ impl Card {
         let length = arguments.integer("length")?;
         let length = length.and_then(|length| usize::try_from(length).ok());
         if length.is_some_and(|length| length > TEMPLATED_PAYLOAD) {
-            return Err(format!("a payload has {TEMPLATED_PAYLOAD} bytes at most {{too-big}}"));
+            return Err(format!(
+                "a payload has {TEMPLATED_PAYLOAD} bytes at most {{too-big}}"
+            ));
         }
         let port = arguments.integer("port")?;
         let port = port.and_then(|port| u64::try_from(port).ok());
@@ -189,10 +217,15 @@ impl Card {
         match kind_of(file) {
             Some(Kind::In) => {}
             Some(Kind::Database) => return self.database_note(arguments, file, delete),
-            _ => return Err(format!("{file} is not to be read here {{notefile-bad-name}}")),
+            _ => {
+                return Err(format!(
+                    "{file} is not to be read here {{notefile-bad-name}}"
+                ));
+            }
         }
         let queue = self.flash.arrived.get_mut(file);
-        let queue = queue.ok_or_else(|| format!("there is no {file} {{notefile-noexist}} {{note-noexist}}"))?;
+        let queue = queue
+            .ok_or_else(|| format!("there is no {file} {{notefile-noexist}} {{note-noexist}}"))?;
         let note = queue.front().cloned();
         let note = note.ok_or_else(|| format!("{file} is empty {{note-noexist}}"))?;
         if delete {
@@ -217,7 +250,11 @@ impl Card {
     }
 }
 
-fn told(body: &Map<String, Value>, payload: Option<&[u8]>, time: Option<i64>) -> Map<String, Value> {
+fn told(
+    body: &Map<String, Value>,
+    payload: Option<&[u8]>,
+    time: Option<i64>,
+) -> Map<String, Value> {
     use base64::Engine;
     let mut out = Map::new();
     if !body.is_empty() {
