@@ -132,7 +132,7 @@ fn long_requests_go_out_in_paced_pieces() {
         let long = NoteAdd {
             file: "long.qo".to_owned(),
             body: Some(object(json!({ "seq": 1, "text": text }))),
-            payload: Some((0..250).map(|byte: usize| (byte % 256) as u8).collect()),
+            payload: Some((0..250).collect()),
             ..NoteAdd::default()
         };
         bench.ask(&long);

@@ -50,9 +50,18 @@ fn transfer(bus: &mut Bus, write: &str, read: &str) -> anyhow::Result<String> {
         operations.push(Operation::Read(&mut buffer));
     }
     Ok(match bus.transaction(ADDRESS, &mut operations) {
-        Ok(()) => buffer.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Ok(()) => hexadecimal(&buffer)?,
         Err(_) => "nak".to_owned(),
     })
+}
+
+fn hexadecimal(bytes: &[u8]) -> anyhow::Result<String> {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for byte in bytes {
+        write!(text, "{byte:02x}")?;
+    }
+    Ok(text)
 }
 
 fn fault(name: &str) -> anyhow::Result<Option<Fault>> {
