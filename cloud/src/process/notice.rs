@@ -5,6 +5,7 @@
 //! Promises: a default text fits one segment, whatever names are in it, and always ends with the incident id.
 //! To fit, it shortens the place first; if that is not enough it leaves out the hot spot, then the place, and then
 //! shortens the device name and the rule. Numbers and id are never cut. No text begins with a word that carriers act on.
+//! What a station gives as its reason is cut to a few words before all that.
 
 use std::fmt::Write as _;
 
@@ -12,7 +13,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::alert::rounded;
-use crate::config::{Severity, Threshold};
+use crate::config::{Severity, Threshold, Wording};
 
 mod gsm7;
 
@@ -26,6 +27,9 @@ const LONGEST: usize = 1600;
 const NAME_AT_LEAST: usize = 20;
 const RULE_AT_LEAST: usize = 14;
 const PLACE_AT_LEAST: usize = 10;
+
+/// A reason is a few words of the station's own.
+const LONGEST_REASON: usize = 48;
 
 /// Words that carriers and Twilio understand as orders when people send them; ours shall not look like one.
 const CARRIER_WORDS: [&str; 8] = [
@@ -65,6 +69,9 @@ pub struct Facts<'a> {
     /// IANA name; unknown ones are told in UTC.
     pub timezone: Option<&'a str>,
     pub hot_spot: Option<HotSpot>,
+    pub wording: Wording,
+    /// The note's own `why`.
+    pub why: Option<&'a str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,7 +87,7 @@ pub fn default_text(facts: &Facts) -> String {
     let mut draft = Draft {
         opening: opening(facts),
         name: one_line(facts.device_name, "device"),
-        rule: one_line(facts.rule, "value"),
+        rule: subject(facts),
         reading: reading(facts),
         hot_spot: facts.hot_spot.map_or_else(String::new, hot_spot),
         place: one_line(facts.place.unwrap_or_default(), ""),
@@ -172,7 +179,48 @@ fn opening(facts: &Facts) -> String {
     }
 }
 
+/// What the reading is about: the rule, or what has lasted too long ("dwell warm" is how the agent says it).
+fn subject(facts: &Facts) -> String {
+    let rule = one_line(facts.rule, "value");
+    let state = reason(facts);
+    match facts.wording {
+        Wording::Hours => state
+            .strip_prefix("dwell ")
+            .map_or(rule, |state| state.trim_end_matches(" over").to_owned()),
+        Wording::Reason if facts.kind != Kind::Resolved => rule + ":",
+        Wording::Reason | Wording::Limit => rule,
+    }
+}
+
+fn reason(facts: &Facts) -> String {
+    let why = one_line(facts.why.unwrap_or_default(), "");
+    let excess = septets(&why).saturating_sub(LONGEST_REASON);
+    shortened(&why, excess, LONGEST_REASON)
+}
+
 fn reading(facts: &Facts) -> String {
+    match (facts.wording, facts.kind) {
+        (Wording::Limit, _) => against_limit(facts),
+        (Wording::Hours, Kind::Opened) => format!("for {}", hours(facts.value)),
+        (Wording::Hours, Kind::Reminder) => format!("for {} by now", hours(facts.value)),
+        (Wording::Hours, Kind::Resolved) => match facts.peak {
+            Some(peak) => format!("over, {} at most", hours(peak)),
+            None => "over".to_owned(),
+        },
+        (Wording::Reason, Kind::Resolved) => "over".to_owned(),
+        (Wording::Reason, _) => match reason(facts) {
+            reason if reason.is_empty() => "reported".to_owned(),
+            reason => reason,
+        },
+    }
+}
+
+/// To a tenth, which is six minutes.
+fn hours(value: f64) -> String {
+    format!("{} h", number((value * 10.0).round() / 10.0))
+}
+
+fn against_limit(facts: &Facts) -> String {
     let (side, limit) = match facts.threshold {
         Threshold::Above(limit) => ("above", number(limit)),
         Threshold::Below(limit) => ("below", number(limit)),
@@ -188,8 +236,10 @@ fn reading(facts: &Facts) -> String {
 
 fn hot_spot(spot: HotSpot) -> String {
     let HotSpot { x, y, delta_t } = spot;
-    // Anything else is no pixel of a picture, and would be long.
-    if [x, y, delta_t].iter().all(|value| value.abs() < 1000.0) {
+    // Anything else is no pixel of a picture, and would be long; -1 and no difference are how the agent says that there
+    // is no such place.
+    let pixel = [x, y].iter().all(|place| (0.0..1000.0).contains(place));
+    if pixel && (0.05..1000.0).contains(&delta_t.abs()) {
         format!("hot spot {x:.0},{y:.0} {delta_t:+.1}C")
     } else {
         String::new()
@@ -294,6 +344,8 @@ mod tests {
             place: Some("Shorewood Hills WI"),
             timezone: Some("America/Chicago"),
             hot_spot: None,
+            wording: Wording::Limit,
+            why: None,
         }
     }
 
@@ -357,6 +409,89 @@ mod tests {
                 ..opened
             },
             "CRITICAL Lodz \"stodola\": value 0.88 above 0.7, 8 Feb 11:12 CST #17",
+        );
+    }
+
+    #[test]
+    fn a_place_that_is_none_is_not_told() {
+        for (x, y, delta_t) in [
+            (-1.0, -1.0, 8.4),
+            (12.0, 7.0, 0.0),
+            (12.0, 7.0, -0.04),
+            (12.0, 1e9, 8.4),
+            (f64::NAN, 7.0, 8.4),
+        ] {
+            let nowhere = Facts {
+                hot_spot: Some(HotSpot { x, y, delta_t }),
+                ..facts(Kind::Opened)
+            };
+            check(
+                &nowhere,
+                "CRITICAL barn-3: anomaly 0.88 above 0.7, Shorewood Hills WI, 8 Feb 12:42 CST #17",
+            );
+        }
+    }
+
+    #[test]
+    fn hours_of_one_state() {
+        let dwell = |kind, value, why| Facts {
+            severity: Severity::Warning,
+            rule: "dwell",
+            value,
+            peak: Some(5.49),
+            threshold: Threshold::Above(0.0),
+            wording: Wording::Hours,
+            why,
+            ..facts(kind)
+        };
+        check(
+            &dwell(Kind::Opened, 3.0833, Some("dwell warm")),
+            "WARNING barn-3: warm for 3.1 h, Shorewood Hills WI, 8 Feb 12:42 CST #17",
+        );
+        check(
+            &dwell(Kind::Opened, 3.0, None),
+            "WARNING barn-3: dwell for 3 h, Shorewood Hills WI, 8 Feb 12:42 CST #17",
+        );
+        check(
+            &dwell(Kind::Reminder, 4.25, Some("dwell warm")),
+            "WARNING reminder barn-3: warm for 4.3 h by now, Shorewood Hills WI, since 8 Feb 11:12 CST #17",
+        );
+        check(
+            &dwell(Kind::Resolved, 0.0, Some("dwell warm over")),
+            "RESOLVED warning barn-3: warm over, 5.5 h at most, Shorewood Hills WI, 8 Feb 11:12-12:42 CST #17",
+        );
+    }
+
+    #[test]
+    fn a_fault_and_its_reason() {
+        let fault = |kind, why| Facts {
+            severity: Severity::Warning,
+            rule: "fault",
+            value: f64::from(u8::from(kind != Kind::Resolved)),
+            peak: Some(1.0),
+            threshold: Threshold::Above(0.0),
+            wording: Wording::Reason,
+            why,
+            place: None,
+            ..facts(kind)
+        };
+        check(
+            &fault(Kind::Opened, Some("the camera does not answer")),
+            "WARNING barn-3: fault: the camera does not answer, 8 Feb 12:42 CST #17",
+        );
+        check(
+            &fault(Kind::Reminder, Some("")),
+            "WARNING reminder barn-3: fault: reported, since 8 Feb 11:12 CST #17",
+        );
+        check(
+            &fault(Kind::Resolved, Some("daily")),
+            "RESOLVED warning barn-3: fault over, 8 Feb 11:12-12:42 CST #17",
+        );
+        let long = "what\na station says ".repeat(100);
+        let text = default_text(&fault(Kind::Opened, Some(&long)));
+        assert!(
+            segments(&text) == 1 && text.len() < 120 && text.ends_with("#17"),
+            "{text}"
         );
     }
 
