@@ -38,7 +38,7 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use scope::Scope;
-pub use tutorial::{TUTORIAL_FILE, TUTORIAL_TRANSFORM, TUTORIAL_VALUE};
+pub use tutorial::{DEFAULT_TRANSFORM, TUTORIAL_FILE, TUTORIAL_TRANSFORM, TUTORIAL_VALUE};
 
 #[derive(Debug, Clone)]
 pub struct Config {

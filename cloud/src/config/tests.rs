@@ -68,7 +68,7 @@ fn the_tutorial_is_in_force_only_without_any_route_and_rule() {
             .transform
             .as_ref()
             .map(|one| one.text.as_str()),
-        Some(TUTORIAL_TRANSFORM)
+        Some(DEFAULT_TRANSFORM)
     );
     assert_eq!(config.rules.len(), 3);
     assert!(config.rules.iter().all(|rule| rule.notify == ["phone"]));

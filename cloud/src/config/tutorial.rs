@@ -17,6 +17,15 @@ pub const TUTORIAL_TRANSFORM: &str = concat!(
     r#""anomaly":{"value":body.anomaly,"timestamp":when*1000}}"#,
 );
 
+/// The same for notes that may have waited at the station: the agent (its notes are numbered) says in `t` when it was. For
+/// all others this sends exactly what the tutorial's expression does.
+pub const DEFAULT_TRANSFORM: &str = concat!(
+    r#"{"cold":{"value":body.cold,"timestamp":(body.v and body.boot and body.t ? body.t : when)*1000},"#,
+    r#""warm":{"value":body.warm,"timestamp":(body.v and body.boot and body.t ? body.t : when)*1000},"#,
+    r#""hot":{"value":body.hot,"timestamp":(body.v and body.boot and body.t ? body.t : when)*1000},"#,
+    r#""anomaly":{"value":body.anomaly,"timestamp":(body.v and body.boot and body.t ? body.t : when)*1000}}"#,
+);
+
 /// What the tutorial's rule looks at.
 pub const TUTORIAL_VALUE: &str = "body.anomaly";
 
@@ -38,7 +47,7 @@ pub(super) fn route(destinations: &[Destination]) -> Option<Route> {
         fleets: Vec::new(),
         products: Vec::new(),
         transform: Some(Expression {
-            text: TUTORIAL_TRANSFORM.to_owned(),
+            text: DEFAULT_TRANSFORM.to_owned(),
             source: "the default route `ubidots`: transform".to_owned(),
         }),
         destination: ubidots.name.clone(),

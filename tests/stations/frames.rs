@@ -1,0 +1,537 @@
+//! Pictures that come in three notes.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::{DEVICE, effects, note, reading, story};
+use crate::support::app::{PEOPLE, TestApp};
+
+const MIN: f64 = 18.5;
+const MAX: f64 = 71.25;
+const HOTTEST: usize = 9 * 32 + 21;
+
+/// A picture with every pixel recognisable, and one hottest place.
+fn pixels() -> Vec<u8> {
+    let mut pixels: Vec<u8> = (0..768_usize)
+        .map(|place| (place * 7 % 250) as u8)
+        .collect();
+    pixels[HOTTEST] = 255;
+    pixels
+}
+
+fn part(uid: &str, at: DateTime<Utc>, seq: u32, part: usize) -> Value {
+    let more = json!({ "part": part, "of": 3, "min": MIN, "max": MAX });
+    let mut event = note(uid, "frame.qo", at, at.timestamp(), seq, &more);
+    let bytes = &pixels()[(part - 1) * 256..part * 256];
+    event["payload"] = STANDARD.encode(bytes).into();
+    event
+}
+
+async fn ask(app: &TestApp, path: &str, tag: Option<&str>) -> (StatusCode, HeaderMap, Vec<u8>) {
+    let mut request = Request::get(path).header("authorization", format!("Bearer {PEOPLE}"));
+    if let Some(tag) = tag {
+        request = request.header("if-none-match", tag);
+    }
+    let request = request.body(Body::empty()).expect("a request");
+    let response = app
+        .router
+        .clone()
+        .oneshot(request)
+        .await
+        .expect("an answer");
+    let (status, headers) = (response.status(), response.headers().clone());
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX)
+        .await
+        .expect("a body");
+    (status, headers, body.to_vec())
+}
+
+async fn list(app: &TestApp) -> Value {
+    let (status, list) = app.get(&format!("/api/v1/devices/{DEVICE}/frames")).await;
+    assert_eq!(status, StatusCode::OK, "{list}");
+    list
+}
+
+async fn stored(app: &TestApp) -> Vec<(DateTime<Utc>, String, i32, i32, f32, f32, Vec<u8>)> {
+    sqlx::query_as("SELECT at, event_uid, width, height, min_c, max_c, pixels FROM frames ORDER BY at, event_uid")
+        .fetch_all(&app.pool)
+        .await
+        .expect("rows")
+}
+
+#[tokio::test]
+async fn three_notes_in_any_order_are_one_frame() {
+    for (number, order) in [
+        [1, 2, 3],
+        [1, 3, 2],
+        [2, 1, 3],
+        [2, 3, 1],
+        [3, 1, 2],
+        [3, 2, 1],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let app = TestApp::new().await;
+        let at = app.now() - TimeDelta::minutes(5);
+        for &piece in order {
+            app.take(&part(&format!("p{piece}"), at, 7, piece)).await;
+            // One by one, and in another run all at once.
+            if number % 2 == 0 {
+                app.settle().await;
+            }
+        }
+        app.settle().await;
+        assert_eq!(
+            stored(&app).await,
+            [(at, "p1".into(), 32, 24, 18.5, 71.25, pixels())],
+            "{order:?}"
+        );
+        let left = (
+            app.count("frame_parts").await,
+            app.count("measurements").await,
+            app.count("event_errors").await,
+        );
+        assert_eq!(left, (0, 0, 0), "{order:?}");
+        app.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn parts_days_apart_and_doubled_are_one_frame_however_often_they_are_processed() {
+    let app = TestApp::new().await;
+    let at = app.now() - TimeDelta::minutes(5);
+    for piece in [3, 1] {
+        app.take(&part(&format!("p{piece}"), at, 7, piece)).await;
+        app.settle().await;
+    }
+    let waiting = list(&app).await;
+    assert_eq!(waiting["frames"], json!([]));
+    assert_eq!(waiting["incomplete"][0]["seq"], 7);
+    let parts = waiting["incomplete"][0]["parts"]
+        .as_array()
+        .expect("parts")
+        .clone();
+    assert_eq!(
+        parts.iter().map(|part| &part["event"]).collect::<Vec<_>>(),
+        ["p1", "p3"]
+    );
+    let (_, metrics) = app.get("/metrics").await;
+    assert!(
+        metrics
+            .as_str()
+            .is_some_and(|text| text.contains("\ncloud_frames_incomplete 1\n")),
+        "{metrics}"
+    );
+
+    app.pass(TimeDelta::hours(80)).await;
+    // Handed over once more: a repeat, even with other pixels in it.
+    let mut again = part("p1-again", at, 7, 1);
+    again["payload"] = STANDARD.encode([0; 256]).into();
+    app.take(&again).await;
+    app.take(&part("p2", at, 7, 2)).await;
+    app.settle().await;
+    let frame = [(at, "p1".to_owned(), 32, 24, 18.5, 71.25, pixels())];
+    assert_eq!(stored(&app).await, frame);
+    assert_eq!(story(&app, "p1-again").await["repeat_of"], "p1");
+    let before = effects(&app).await;
+    for uid in ["p2", "p1-again", "p1", "p3"] {
+        app.post_as_person("/api/v1/replay", &json!({ "event": uid }))
+            .await;
+        app.settle().await;
+        assert_eq!(effects(&app).await, before, "{uid}");
+    }
+    assert_eq!(stored(&app).await, frame);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn pictures_of_one_moment_and_of_other_starts_are_not_mixed() {
+    let app = TestApp::new().await;
+    let at = app.now() - TimeDelta::minutes(5);
+    for piece in 1..=3 {
+        for (name, boot, seq, device) in [
+            ("a", 1, 7, DEVICE),
+            ("b", 2, 7, DEVICE),
+            ("c", 1, 8, DEVICE),
+            ("d", 1, 7, "dev:2"),
+        ] {
+            let mut event = part(&format!("{name}{piece}"), at, seq, piece);
+            event["body"]["boot"] = boot.into();
+            event["device"] = device.into();
+            event["body"]["max"] = (MAX + f64::from(boot)).into();
+            if (name, piece) != ("c", 2) {
+                app.take(&event).await;
+            }
+        }
+    }
+    // Behind a gateway, two nodes may even agree on everything but their names.
+    for node in ["x", "y"] {
+        for piece in 1..=3 {
+            let mut event = part(&format!("{node}{piece}"), at, 9, piece);
+            event["file"] = format!("{node}#frame.qo").into();
+            app.take(&event).await;
+        }
+    }
+    app.settle().await;
+    let frames: Vec<_> = stored(&app)
+        .await
+        .into_iter()
+        .map(|frame| (frame.1, frame.5))
+        .collect();
+    let expected = [
+        ("a1", 72.25),
+        ("b1", 73.25),
+        ("d1", 72.25),
+        ("x1", 71.25),
+        ("y1", 71.25),
+    ];
+    assert_eq!(frames, expected.map(|(uid, max)| (uid.to_owned(), max)));
+    assert_eq!(app.count("frame_parts").await, 2);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn parts_that_do_not_agree_are_left_apart_with_an_error() {
+    let app = TestApp::new().await;
+    let at = app.now() - TimeDelta::minutes(5);
+    for piece in 1..=3 {
+        let mut event = part(&format!("p{piece}"), at, 7, piece);
+        if piece == 2 {
+            event["body"]["min"] = 12.0.into();
+        }
+        app.take(&event).await;
+    }
+    app.settle().await;
+    assert_eq!(
+        (app.count("frames").await, app.count("frame_parts").await),
+        (0, 3)
+    );
+    assert_eq!(
+        app.count("event_errors WHERE part = 'frame' AND code = 'DISAGREES'")
+            .await,
+        3
+    );
+    let before = effects(&app).await;
+    app.post_as_person("/api/v1/replay", &json!({ "errors": { "part": "frame" } }))
+        .await;
+    app.settle().await;
+    assert_eq!(effects(&app).await, before);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_no_part_says_why_and_harms_nothing() {
+    let app = TestApp::new().await;
+    let at = app.now() - TimeDelta::minutes(5);
+    let mut bad = Vec::new();
+    let mut spoil = |change: &dyn Fn(&mut Value)| {
+        let mut event = part(&format!("bad{}", bad.len()), at, 100 + bad.len() as u32, 1);
+        change(&mut event);
+        bad.push(event);
+    };
+    for of in [
+        json!(0),
+        json!(1),
+        json!(4),
+        json!(-3),
+        json!(1e18),
+        json!("x"),
+        json!(null),
+        json!([3]),
+    ] {
+        spoil(&|event| event["body"]["of"] = of.clone());
+    }
+    for number in [
+        json!(0),
+        json!(4),
+        json!(-1),
+        json!(1.5),
+        json!(1e300),
+        json!(null),
+        json!({}),
+    ] {
+        spoil(&|event| event["body"]["part"] = number.clone());
+    }
+    for (min, max) in [
+        (json!(30), json!(20)),
+        (json!(null), json!(20)),
+        (json!(-300), json!(20)),
+        (json!(20), json!(1e30)),
+        (json!("NaN"), json!("NaN")),
+    ] {
+        spoil(&|event| {
+            event["body"]["min"] = min.clone();
+            event["body"]["max"] = max.clone();
+        });
+    }
+    for payload in [
+        json!(null),
+        json!(""),
+        json!("not base64"),
+        json!(7),
+        json!(STANDARD.encode([0; 255])),
+        json!(STANDARD.encode([0; 257])),
+        json!(STANDARD.encode([0; 768])),
+        json!("A".repeat(200_000)),
+    ] {
+        spoil(&|event| event["payload"] = payload.clone());
+    }
+    spoil(&|event| {
+        event.as_object_mut().expect("fields").remove("payload");
+    });
+    for key in ["v", "seq", "boot"] {
+        spoil(&|event| event["body"][key] = "x".into());
+    }
+    for event in &bad {
+        app.take(event).await;
+    }
+    // Beside them good ones: flat, and without padding.
+    for piece in 1..=3 {
+        let mut event = part(&format!("good{piece}"), at, 7, piece);
+        event["body"]["max"] = MIN.into();
+        event["payload"] = STANDARD_NO_PAD.encode([0; 256]).into();
+        app.take(&event).await;
+    }
+    // And a note of others that only has the name.
+    let mut other = reading("other", at, 8, 0.1);
+    other["file"] = "frame.qo".into();
+    app.take(&other).await;
+    app.settle().await;
+    let errors = app
+        .count("event_errors WHERE part = 'frame' AND code = 'BAD_PART'")
+        .await;
+    assert_eq!(
+        (errors, app.count("event_errors").await),
+        (bad.len() as i64, bad.len() as i64)
+    );
+    assert_eq!(
+        (app.count("frames").await, app.count("frame_parts").await),
+        (1, 0)
+    );
+    assert_eq!(
+        app.count("measurements WHERE event_uid <> 'other'").await,
+        0
+    );
+    assert_eq!(
+        app.count("measurements WHERE event_uid = 'other'").await,
+        14
+    );
+    let (status, frame) = app
+        .get(&format!("/api/v1/devices/{DEVICE}/frames/good1"))
+        .await;
+    assert_eq!(
+        (status, &frame["celsius"][23][31]),
+        (StatusCode::OK, &json!(18.5))
+    );
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn incomplete_pictures_are_bounded_and_replaying_brings_them_back() {
+    let app = TestApp::new().await;
+    for seq in 0..50_u32 {
+        let at = app.now() - TimeDelta::hours(60) + TimeDelta::hours(i64::from(seq));
+        app.take(&part(&format!("p{seq}-1"), at, seq, 1)).await;
+        app.take(&part(&format!("p{seq}-2"), at, seq, 2)).await;
+    }
+    let other = {
+        let mut event = part("other", app.now(), 1, 1);
+        event["device"] = "dev:2".into();
+        event
+    };
+    app.take(&other).await;
+    app.settle().await;
+    let left = || app.count("frame_parts WHERE device = 'dev:864475'");
+    assert_eq!(left().await, 64);
+    assert_eq!(
+        app.count("frame_parts WHERE device = 'dev:864475' AND seq < 18")
+            .await,
+        0
+    );
+    assert_eq!(
+        app.count("frame_parts").await,
+        65,
+        "another device has room of its own"
+    );
+    // The last part of one that had to go, and then its others again.
+    app.take(&part("p3-3", app.now() - TimeDelta::hours(57), 3, 3))
+        .await;
+    app.settle().await;
+    assert_eq!(
+        (
+            app.count("frames").await,
+            app.count("frame_parts WHERE seq = 3").await
+        ),
+        (0, 1)
+    );
+    let from = app.now() - TimeDelta::hours(57);
+    let window = json!({ "events": { "from": from, "to": from + TimeDelta::minutes(1) } });
+    app.post_as_person("/api/v1/replay", &window).await;
+    app.settle().await;
+    assert_eq!(app.count("frames WHERE seq = 3").await, 1);
+    assert!(left().await <= 64);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn frames_as_lists_temperatures_and_pictures() {
+    let app = TestApp::new().await;
+    let at = app.now() - TimeDelta::hours(3);
+    for seq in 0..3_u32 {
+        for piece in 1..=3 {
+            let moment = at + TimeDelta::hours(i64::from(seq));
+            app.take(&part(&format!("f{seq}-{piece}"), moment, seq, piece))
+                .await;
+        }
+    }
+    app.settle().await;
+    let all = list(&app).await;
+    let events = |list: &Value| -> Vec<String> {
+        let frames = list["frames"].as_array().expect("frames");
+        frames
+            .iter()
+            .map(|frame| frame["event"].as_str().expect("a uid").to_owned())
+            .collect()
+    };
+    assert_eq!(events(&all), ["f2-1", "f1-1", "f0-1"]);
+    let newest = &all["frames"][0];
+    assert_eq!(
+        (&newest["min"], &newest["max"]),
+        (&json!(18.5), &json!(71.25))
+    );
+    assert_eq!(
+        newest["at"].as_str().and_then(|at| at.parse().ok()),
+        Some(at + TimeDelta::hours(2))
+    );
+    let base = format!("/api/v1/devices/{DEVICE}/frames");
+    let (_, page) = app
+        .get(&format!(
+            "{base}?limit=1&before={}",
+            newest["at"].as_str().expect("a time")
+        ))
+        .await;
+    assert_eq!(events(&page), ["f1-1"]);
+    for (path, status) in [
+        ("?limit=0", 422),
+        ("?limit=1001", 422),
+        ("?limit=x", 400),
+        ("?before=yesterday", 400),
+        ("/nothing", 404),
+        ("/f0-2", 404),
+        ("/2026-03-01T12:00:00Z", 404),
+        ("/f0-1.png?scale=0", 422),
+        ("/f0-1.png?scale=41", 422),
+    ] {
+        assert_eq!(
+            app.get(&format!("{base}{path}")).await.0.as_u16(),
+            status,
+            "{path}"
+        );
+    }
+    assert_eq!(
+        app.get("/api/v1/devices/dev:none/frames").await.0,
+        StatusCode::NOT_FOUND
+    );
+
+    // The links lead there, by event; a moment does too.
+    let (status, headers, body) = ask(&app, newest["href"].as_str().expect("a link"), None).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(
+        headers["cache-control"],
+        "private, max-age=31536000, immutable"
+    );
+    let frame: Value = serde_json::from_slice(&body).expect("JSON");
+    let rows = frame["celsius"].as_array().expect("rows");
+    assert_eq!(
+        (rows.len(), rows[0].as_array().map(Vec::len)),
+        (24, Some(32))
+    );
+    for (place, &level) in pixels().iter().enumerate() {
+        let celsius = rows[place / 32][place % 32].as_f64().expect("a number");
+        let expected = MIN + f64::from(level) / 255.0 * (MAX - MIN);
+        assert!(
+            (celsius - expected).abs() <= 0.005,
+            "{place}: {celsius}, not {expected}"
+        );
+    }
+    assert_eq!(
+        frame["hottest"],
+        json!({ "x": 21, "y": 9, "celsius": 71.25 })
+    );
+    let (_, by_moment, same) = ask(&app, &format!("{base}/2026-03-01T11:00:00Z"), None).await;
+    assert_eq!(by_moment["cache-control"], "private, max-age=60");
+    assert_eq!(same, body);
+
+    let png = newest["png"].as_str().expect("a link");
+    let (status, headers, body) = ask(&app, png, None).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(headers["content-type"], "image/png");
+    let picture = png::Decoder::new(std::io::Cursor::new(&body))
+        .read_info()
+        .expect("a PNG")
+        .info()
+        .size();
+    assert_eq!(picture, (384, 288));
+    assert!(body.len() < 100_000, "{} bytes", body.len());
+    let tag = headers["etag"].to_str().expect("a tag").to_owned();
+    let (status, _, nothing) = ask(&app, png, Some(&tag)).await;
+    assert_eq!((status, nothing.len()), (StatusCode::NOT_MODIFIED, 0));
+    let (status, _, plain) = ask(&app, &format!("{png}?mark=false&scale=4"), Some(&tag)).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_ne!(plain, body);
+    let unsigned = Request::get(png).body(Body::empty());
+    assert_eq!(app.send(unsigned).await.0, StatusCode::UNAUTHORIZED);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_incident_shows_the_picture_nearest_to_it() {
+    let app = TestApp::new().await;
+    let opened = app.now() - TimeDelta::minutes(30);
+    let mut hot = reading("hot", opened, 100, 0.9);
+    hot["body"]["x"] = 21.into();
+    app.take(&hot).await;
+    app.settle().await;
+    let frame = async || app.get("/api/v1/incidents").await.1["incidents"][0]["frame"].clone();
+    assert_eq!(frame().await, Value::Null);
+    let mut expected = Vec::new();
+    for (name, minutes) in [
+        ("old", -3_000),
+        ("day", -1_000),
+        ("before", -9),
+        ("after", 2),
+        ("later", 20),
+    ] {
+        for piece in 1..=3 {
+            let at = opened + TimeDelta::minutes(minutes);
+            app.take(&part(
+                &format!("{name}{piece}"),
+                at,
+                minutes.unsigned_abs() as u32,
+                piece,
+            ))
+            .await;
+        }
+        app.settle().await;
+        expected.push(frame().await["event"].clone());
+    }
+    assert_eq!(
+        expected,
+        [
+            json!(null),
+            json!("day1"),
+            json!("before1"),
+            json!("after1"),
+            json!("after1")
+        ]
+    );
+    let (status, _, _) = ask(&app, frame().await["png"].as_str().expect("a link"), None).await;
+    assert_eq!(status, StatusCode::OK);
+    app.finish().await;
+}
