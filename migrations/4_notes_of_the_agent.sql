@@ -66,7 +66,8 @@ CREATE TABLE frame_parts (
     file        text        NOT NULL,
     part        smallint    NOT NULL CONSTRAINT frame_parts_part CHECK (part BETWEEN 1 AND 3),
     at          timestamptz NOT NULL,
-    received_at timestamptz NOT NULL,
+    -- When it was put here: of those that wait longest the device lets go first.
+    kept_at     timestamptz NOT NULL,
     event_uid   text        NOT NULL,
     min_c       real        NOT NULL,
     max_c       real        NOT NULL,

@@ -335,6 +335,7 @@ async fn what_is_no_part_says_why_and_harms_nothing() {
 #[tokio::test]
 async fn incomplete_pictures_are_bounded_and_replaying_brings_them_back() {
     let app = TestApp::new().await;
+    let at = app.now();
     for seq in 0..50_u32 {
         let at = app.now() - TimeDelta::hours(60) + TimeDelta::hours(i64::from(seq));
         app.take(&part(&format!("p{seq}-1"), at, seq, 1)).await;
@@ -359,8 +360,9 @@ async fn incomplete_pictures_are_bounded_and_replaying_brings_them_back() {
         65,
         "another device has room of its own"
     );
+    app.clock.advance(TimeDelta::minutes(1));
     // The last part of one that had to go, and then its others again.
-    app.take(&part("p3-3", app.now() - TimeDelta::hours(57), 3, 3))
+    app.take(&part("p3-3", at - TimeDelta::hours(57), 3, 3))
         .await;
     app.settle().await;
     assert_eq!(
@@ -370,7 +372,7 @@ async fn incomplete_pictures_are_bounded_and_replaying_brings_them_back() {
         ),
         (0, 1)
     );
-    let from = app.now() - TimeDelta::hours(57);
+    let from = at - TimeDelta::hours(57);
     let window = json!({ "events": { "from": from, "to": from + TimeDelta::minutes(1) } });
     app.post_as_person("/api/v1/replay", &window).await;
     app.settle().await;

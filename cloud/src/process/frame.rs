@@ -113,7 +113,7 @@ pub async fn collect(
     if parts.is_empty() {
         return Ok(());
     }
-    keep(connection, events, parts)
+    keep(connection, events, parts, now)
         .await
         .context("keeping parts of frames")?;
     let mut pictures: Vec<_> = parts
@@ -156,6 +156,7 @@ async fn keep(
     connection: &mut PgConnection,
     events: &[Taken],
     parts: &[(usize, Part)],
+    now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     let event = |read: fn(&Taken) -> &str| -> Vec<&str> {
         parts
@@ -163,12 +164,10 @@ async fn keep(
             .map(|(event, _)| read(&events[*event]))
             .collect()
     };
-    let moment = |read: fn(&Taken) -> DateTime<Utc>| -> Vec<DateTime<Utc>> {
-        parts
-            .iter()
-            .map(|(event, _)| read(&events[*event]))
-            .collect()
-    };
+    let captured_at: Vec<_> = parts
+        .iter()
+        .map(|(event, _)| events[*event].captured_at)
+        .collect();
     let number =
         |read: fn(&Part) -> i64| -> Vec<i64> { parts.iter().map(|(_, part)| read(part)).collect() };
     let celsius =
@@ -179,11 +178,11 @@ async fn keep(
         .collect();
     // A picture that is complete needs its parts no more, when they are processed again.
     sqlx::query!(
-        r#"INSERT INTO frame_parts (device, boot, seq, file, part, at, received_at, event_uid, min_c, max_c, pixels)
-           SELECT device, boot, seq, file, part, at, received_at, event_uid, min_c, max_c, pixels
-             FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::timestamptz[], $7::timestamptz[],
+        r#"INSERT INTO frame_parts (device, boot, seq, file, part, at, kept_at, event_uid, min_c, max_c, pixels)
+           SELECT device, boot, seq, file, part, at, $7, event_uid, min_c, max_c, pixels
+             FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::timestamptz[],
                          $8::text[], $9::real[], $10::real[], $11::bytea[])
-                  AS t (device, boot, seq, file, part, at, received_at, event_uid, min_c, max_c, pixels)
+                  AS t (device, boot, seq, file, part, at, event_uid, min_c, max_c, pixels)
             WHERE NOT EXISTS (SELECT FROM frames AS f WHERE (f.device, f.boot, f.seq, f.file) = (t.device, t.boot, t.seq, t.file))
            ON CONFLICT DO NOTHING"#,
         &event(|event| &event.device) as _,
@@ -191,8 +190,8 @@ async fn keep(
         &number(|part| part.seq.into()),
         &event(|event| &event.file) as _,
         &number(|part| part.number.into()),
-        &moment(|event| event.captured_at),
-        &moment(|event| event.received_at),
+        &captured_at,
+        now,
         &event(|event| &event.uid) as _,
         &celsius(|part| part.min),
         &celsius(|part| part.max),
@@ -262,7 +261,7 @@ async fn make_room(connection: &mut PgConnection, pictures: &[Picture<'_>]) -> s
     devices.dedup();
     let forgotten = sqlx::query!(
         r#"DELETE FROM frame_parts AS p USING (
-               SELECT device, boot, seq, file, row_number() OVER (PARTITION BY device ORDER BY max(received_at) DESC, max(at) DESC, boot, seq, file) AS place
+               SELECT device, boot, seq, file, row_number() OVER (PARTITION BY device ORDER BY max(kept_at) DESC, max(at) DESC, boot, seq, file) AS place
                  FROM frame_parts WHERE device = ANY ($1) GROUP BY device, boot, seq, file) AS n
             WHERE n.place > $2 AND (p.device, p.boot, p.seq, p.file) = (n.device, n.boot, n.seq, n.file)"#,
         &devices as _,
