@@ -41,8 +41,8 @@ CREATE TABLE frames (
     -- Event and moment are those of the note that holds the first part.
     at        timestamptz NOT NULL,
     event_uid text        NOT NULL,
-    width     integer     NOT NULL CONSTRAINT frames_width CHECK (width > 0),
-    height    integer     NOT NULL CONSTRAINT frames_height CHECK (height > 0),
+    width     integer     NOT NULL CONSTRAINT frames_width CHECK (width BETWEEN 1 AND 640),
+    height    integer     NOT NULL CONSTRAINT frames_height CHECK (height BETWEEN 1 AND 640),
     min_c     real        NOT NULL,
     max_c     real        NOT NULL,
     pixels    bytea       NOT NULL,

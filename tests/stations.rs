@@ -1,6 +1,7 @@
 //! What our own agent sends: when it was captured, what came twice, how long a state lasts, and faults.
 
 mod frames;
+mod shown;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use cloud::receive::event::{self, CapturedFrom};

@@ -63,84 +63,99 @@ pub async fn tell_repeats(
     connection: &mut PgConnection,
     events: &mut [Taken],
 ) -> anyhow::Result<()> {
-    let mut notes: Vec<(usize, Identity)> = events
+    let mut told: Vec<(&Taken, Identity)> = events
         .iter()
-        .enumerate()
-        .filter_map(|(index, event)| Some((index, Identity::of(event.body())?)))
+        .filter_map(|event| Some((event, Identity::of(event.body())?)))
         .collect();
-    if notes.is_empty() {
+    if told.is_empty() {
         return Ok(());
     }
     // Of two that wait together the one that came first is first.
-    notes.sort_by(|a, b| {
-        let arrival = |index: usize| {
-            (
-                events[index].received_at,
-                events[index].stored_at,
-                &events[index].uid,
-            )
-        };
-        arrival(a.0).cmp(&arrival(b.0))
-    });
-    let mut columns = (
-        Vec::new(),
-        Vec::new(),
-        Vec::new(),
-        Vec::new(),
-        Vec::new(),
-        Vec::new(),
-    );
-    for (index, Identity { boot, seq, part }) in &notes {
-        columns.0.push(events[*index].device.as_str());
-        columns.1.push(i64::from(*boot));
-        columns.2.push(i64::from(*seq));
-        columns.3.push(events[*index].file.as_str());
-        columns.4.push(i64::from(*part));
-        columns.5.push(events[*index].uid.as_str());
-    }
-    let first = sqlx::query_scalar!(
-        r#"INSERT INTO notes (device, boot, seq, file, part, event_uid)
-           SELECT device, boot, seq, file, part, event_uid
-             FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::text[])
-                  WITH ORDINALITY AS t (device, boot, seq, file, part, event_uid, place)
-            ORDER BY place
-           ON CONFLICT DO NOTHING RETURNING event_uid"#,
-        &columns.0 as _,
-        &columns.1,
-        &columns.2,
-        &columns.3 as _,
-        &columns.4,
-        &columns.5 as _,
-    )
-    .fetch_all(&mut *connection)
-    .await
-    .context("telling notes apart")?;
-    if first.len() == notes.len() {
+    told.sort_by_key(|(event, _)| (event.received_at, event.stored_at, &event.uid));
+    let notes = Notes::of(&told);
+    let first = notes.keep(connection).await.context("keeping notes")?;
+    if first == told.len() {
         return Ok(());
     }
-    // The others are processed again, or their note was there before: whose is it?
-    let owners = sqlx::query!(
-        r#"SELECT t.event_uid AS "uid!", n.event_uid AS owner
-             FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::text[])
-                  AS t (device, boot, seq, file, part, event_uid)
-             JOIN notes AS n ON (n.device, n.boot, n.seq, n.file, n.part) = (t.device, t.boot, t.seq, t.file, t.part)
-            WHERE n.event_uid <> t.event_uid"#,
-        &columns.0 as _,
-        &columns.1,
-        &columns.2,
-        &columns.3 as _,
-        &columns.4,
-        &columns.5 as _,
-    )
-    .fetch_all(connection)
-    .await
-    .context("telling whose notes they are")?;
-    let owners: HashMap<_, _> = owners.into_iter().map(|row| (row.uid, row.owner)).collect();
-    for (index, _) in notes {
-        let event = &mut events[index];
-        event.repeat_of = owners.get(&event.uid).cloned();
+    // The others are processed again, or another event brought their note.
+    let others = notes
+        .of_others(connection)
+        .await
+        .context("asking who brought notes")?;
+    for event in events {
+        event.repeat_of = others.get(&event.uid).cloned();
     }
     Ok(())
+}
+
+/// Notes as arrays for a query.
+#[derive(Default)]
+struct Notes<'a> {
+    devices: Vec<&'a str>,
+    boots: Vec<i64>,
+    seqs: Vec<i64>,
+    files: Vec<&'a str>,
+    parts: Vec<i64>,
+    uids: Vec<&'a str>,
+}
+
+impl<'a> Notes<'a> {
+    fn of(told: &[(&'a Taken, Identity)]) -> Self {
+        let mut notes = Self::default();
+        for (event, Identity { boot, seq, part }) in told {
+            notes.devices.push(&event.device);
+            notes.boots.push((*boot).into());
+            notes.seqs.push((*seq).into());
+            notes.files.push(&event.file);
+            notes.parts.push((*part).into());
+            notes.uids.push(&event.uid);
+        }
+        notes
+    }
+
+    /// Keeps those that nobody brought before, in their order; how many that are.
+    async fn keep(&self, connection: &mut PgConnection) -> sqlx::Result<usize> {
+        let kept = sqlx::query!(
+            r#"INSERT INTO notes (device, boot, seq, file, part, event_uid)
+               SELECT device, boot, seq, file, part, event_uid
+                 FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::text[])
+                      WITH ORDINALITY AS t (device, boot, seq, file, part, event_uid, place)
+                ORDER BY place
+               ON CONFLICT DO NOTHING"#,
+            &self.devices as _,
+            &self.boots,
+            &self.seqs,
+            &self.files as _,
+            &self.parts,
+            &self.uids as _,
+        )
+        .execute(connection)
+        .await?;
+        Ok(usize::try_from(kept.rows_affected()).unwrap_or(usize::MAX))
+    }
+
+    /// Of those that another event brought, which one did.
+    async fn of_others(
+        &self,
+        connection: &mut PgConnection,
+    ) -> sqlx::Result<HashMap<String, String>> {
+        let rows = sqlx::query!(
+            r#"SELECT t.event_uid AS "uid!", n.event_uid AS first
+                 FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::text[])
+                      AS t (device, boot, seq, file, part, event_uid)
+                 JOIN notes AS n ON (n.device, n.boot, n.seq, n.file, n.part) = (t.device, t.boot, t.seq, t.file, t.part)
+                WHERE n.event_uid <> t.event_uid"#,
+            &self.devices as _,
+            &self.boots,
+            &self.seqs,
+            &self.files as _,
+            &self.parts,
+            &self.uids as _,
+        )
+        .fetch_all(connection)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.uid, row.first)).collect())
+    }
 }
 
 #[cfg(test)]
