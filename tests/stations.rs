@@ -66,15 +66,10 @@ async fn readings_that_waited_for_days_are_measured_when_they_were_captured() {
         .map(|hour| app.now() - TimeDelta::days(3) + TimeDelta::hours(hour))
         .collect();
     // The Notecard stamps them all within seconds, in whatever order they come.
-    for (place, index) in [2_usize, 0, 3, 1].into_iter().enumerate() {
-        let stamped = app.now() - TimeDelta::seconds(20) + TimeDelta::seconds(place as i64);
-        let mut event = reading(
-            &format!("e{index}"),
-            stamped,
-            index as u32,
-            0.1 * index as f64,
-        );
-        event["body"]["t"] = captured[index].timestamp().into();
+    for (seconds, seq) in [(20, 2_u32), (19, 0), (18, 3), (17, 1)] {
+        let stamped = app.now() - TimeDelta::seconds(seconds);
+        let mut event = reading(&format!("e{seq}"), stamped, seq, 0.1 * f64::from(seq));
+        event["body"]["t"] = captured[seq as usize].timestamp().into();
         app.take(&event).await;
     }
     app.settle().await;
@@ -83,7 +78,8 @@ async fn readings_that_waited_for_days_are_measured_when_they_were_captured() {
             .fetch_all(&app.pool)
             .await
             .expect("rows");
-    let expected: Vec<_> = (0..4).map(|n| (captured[n], 0.1 * n as f64)).collect();
+    let values = (0..4).map(|seq| 0.1 * f64::from(seq));
+    let expected: Vec<_> = captured.into_iter().zip(values).collect();
     assert_eq!(measured, expected);
     assert_eq!(story(&app, "e1").await["captured_from"], "note");
     // Ubidots hears of the same moments.
@@ -319,11 +315,11 @@ async fn what_differs_in_one_thing_is_another_note() {
 #[tokio::test]
 async fn of_many_that_wait_together_the_first_to_arrive_counts_whoever_processes() {
     let app = TestApp::new().await;
-    for number in 0..60_i64 {
-        let at = app.now() - TimeDelta::minutes(90 - number);
+    for number in 0..60_u32 {
+        let at = app.now() - TimeDelta::minutes(90 - i64::from(number));
         for copy in 0..5_i64 {
             // What arrives later has the smaller uid, so that order of uids would be wrong.
-            let mut event = reading(&format!("n{number}-{}", 5 - copy), at, number as u32, 0.1);
+            let mut event = reading(&format!("n{number}-{}", 5 - copy), at, number, 0.1);
             event["device"] = format!("dev:{}", number % 7).into();
             event["received"] = (app.now().timestamp() - 60 + copy).into();
             app.take(&event).await;

@@ -15,8 +15,8 @@ const HOTTEST: usize = 9 * 32 + 21;
 
 /// A picture with every pixel recognisable, and one hottest place.
 pub(super) fn pixels() -> Vec<u8> {
-    let mut pixels: Vec<u8> = (0..768_usize)
-        .map(|place| (place * 7 % 250) as u8)
+    let mut pixels: Vec<u8> = (0..768_u32)
+        .map(|place| u8::try_from(place * 7 % 250).expect("below 250"))
         .collect();
     pixels[HOTTEST] = 255;
     pixels
@@ -204,13 +204,12 @@ async fn parts_that_do_not_agree_are_left_apart_with_an_error() {
     app.finish().await;
 }
 
-#[tokio::test]
-async fn what_is_no_part_says_why_and_harms_nothing() {
-    let app = TestApp::new().await;
-    let at = app.now() - TimeDelta::minutes(5);
+/// Parts that are none, each in another way and with another identity.
+fn spoilt(at: DateTime<Utc>) -> Vec<Value> {
     let mut bad = Vec::new();
     let mut spoil = |change: &dyn Fn(&mut Value)| {
-        let mut event = part(&format!("bad{}", bad.len()), at, 100 + bad.len() as u32, 1);
+        let seq = u32::try_from(100 + bad.len()).expect("a few");
+        let mut event = part(&format!("bad{seq}"), at, seq, 1);
         change(&mut event);
         bad.push(event);
     };
@@ -267,6 +266,14 @@ async fn what_is_no_part_says_why_and_harms_nothing() {
     for key in ["v", "seq", "boot"] {
         spoil(&|event| event["body"][key] = "x".into());
     }
+    bad
+}
+
+#[tokio::test]
+async fn what_is_no_part_says_why_and_harms_nothing() {
+    let app = TestApp::new().await;
+    let at = app.now() - TimeDelta::minutes(5);
+    let bad = spoilt(at);
     for event in &bad {
         app.take(event).await;
     }
@@ -282,13 +289,11 @@ async fn what_is_no_part_says_why_and_harms_nothing() {
     other["file"] = "frame.qo".into();
     app.take(&other).await;
     app.settle().await;
+    let count = i64::try_from(bad.len()).expect("a few");
     let errors = app
         .count("event_errors WHERE part = 'frame' AND code = 'BAD_PART'")
         .await;
-    assert_eq!(
-        (errors, app.count("event_errors").await),
-        (bad.len() as i64, bad.len() as i64)
-    );
+    assert_eq!((errors, app.count("event_errors").await), (count, count));
     assert_eq!(
         (app.count("frames").await, app.count("frame_parts").await),
         (1, 0)

@@ -29,8 +29,8 @@ async fn ask(app: &TestApp, path: &str, tag: Option<&str>) -> (StatusCode, Heade
     (status, headers, body.to_vec())
 }
 
-#[tokio::test]
-async fn frames_as_lists_temperatures_and_pictures() {
+/// Three frames, an hour apart, the newest an hour ago.
+async fn three_frames() -> TestApp {
     let app = TestApp::new().await;
     let at = app.now() - TimeDelta::hours(3);
     for seq in 0..3_u32 {
@@ -41,6 +41,13 @@ async fn frames_as_lists_temperatures_and_pictures() {
         }
     }
     app.settle().await;
+    app
+}
+
+#[tokio::test]
+async fn frames_are_listed_newest_first_and_page_by_page() {
+    let app = three_frames().await;
+    let at = app.now() - TimeDelta::hours(3);
     let all = list(&app).await;
     let events = |list: &Value| -> Vec<String> {
         let frames = list["frames"].as_array().expect("frames");
@@ -89,6 +96,15 @@ async fn frames_as_lists_temperatures_and_pictures() {
         StatusCode::NOT_FOUND
     );
 
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_frame_is_told_in_degrees_and_drawn() {
+    let app = three_frames().await;
+    let base = format!("/api/v1/devices/{DEVICE}/frames");
+    let all = list(&app).await;
+    let newest = &all["frames"][0];
     // The links lead there, by event; a moment does too.
     let (status, headers, body) = ask(&app, newest["href"].as_str().expect("a link"), None).await;
     assert_eq!(status, StatusCode::OK);
@@ -152,18 +168,18 @@ async fn an_incident_shows_the_picture_nearest_to_it() {
     assert_eq!(frame().await, Value::Null);
     let mut expected = Vec::new();
     for (name, minutes) in [
-        ("old", -3_000),
+        ("old", -3_000_i32),
         ("day", -1_000),
         ("before", -9),
         ("after", 2),
         ("later", 20),
     ] {
         for piece in 1..=3 {
-            let at = opened + TimeDelta::minutes(minutes);
+            let at = opened + TimeDelta::minutes(minutes.into());
             app.take(&part(
                 &format!("{name}{piece}"),
                 at,
-                minutes.unsigned_abs() as u32,
+                minutes.unsigned_abs(),
                 piece,
             ))
             .await;
