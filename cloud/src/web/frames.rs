@@ -174,12 +174,11 @@ impl Frame {
         hash.update(self.max_c.to_be_bytes());
         hash.update(&self.pixels);
         hash.update(format!("{look:?}"));
-        let digest = hash.finalize();
-        let half: String = digest[..16]
+        let digest: [u8; 32] = hash.finalize().into();
+        let half = digest[..16]
             .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("\"{half}\"")
+            .fold(0, |number: u128, byte| number << 8 | u128::from(*byte));
+        format!("\"{half:032x}\"")
     }
 
     fn size(&self) -> (usize, usize) {
