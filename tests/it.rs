@@ -17,6 +17,7 @@ mod demo;
 mod destinations;
 mod embedded;
 mod retry;
+mod stations;
 mod transform;
 
 mod agent;
