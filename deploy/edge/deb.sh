@@ -3,7 +3,8 @@
 #
 #   deploy/edge/deb.sh ARCHITECTURE PROGRAM DIRECTORY     ARCHITECTURE as Debian says it: arm64, amd64
 #
-#   SOURCE_DATE_EPOCH   the time that files get; that of the last commit if it is not set
+#   SOURCE_DATE_EPOCH     the time that files get; that of the last commit if it is not set
+#   DEBFULLNAME, DEBEMAIL whom the package names as its maintainer
 #
 # Prints where the package is. `.ci/pi deb` builds the program first.
 
@@ -24,6 +25,7 @@ if [[ -z ${SOURCE_DATE_EPOCH-} ]]; then
     SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.toml)
 fi
 export SOURCE_DATE_EPOCH
+maintainer="${DEBFULLNAME:-Thermal Watch authors} <${DEBEMAIL:-authors@thermal-watch.example}>"
 # The umask of whoever runs this must not be in the package.
 umask 022
 
@@ -83,8 +85,8 @@ if ! grep -q '^==== ' "$documentation/third-party.txt"; then
     echo "the sources of the libraries, which hold their licences, are not where cargo puts them" >&2
     exit 1
 fi
-printf '%s (%s) stable; urgency=medium\n\n  * As of this commit; see the log of the repository.\n\n -- Thermal Watch authors <noreply@localhost>  %s\n' \
-    "$name" "$version" "$(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")" >"$documentation/changelog"
+printf '%s (%s) stable; urgency=medium\n\n  * As of this commit; see the log of the repository.\n\n -- %s  %s\n' \
+    "$name" "$version" "$maintainer" "$(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")" >"$documentation/changelog"
 gzip -9n "$documentation/third-party.txt" "$documentation/changelog"
 
 for script in postinst prerm postrm; do
@@ -95,7 +97,7 @@ cat >"$root/DEBIAN/control" <<END
 Package: $name
 Version: $version
 Architecture: $architecture
-Maintainer: Thermal Watch authors <noreply@localhost>
+Maintainer: $maintainer
 Installed-Size: $(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f1)
 Depends: libc6 (>= $glibc), libgcc-s1, systemd, udev
 Suggests: i2c-tools, python3-pip

@@ -18,7 +18,6 @@ if [ $# -ne 1 ] || [ ! -f "$1" ]; then
     exit 2
 fi
 here=$(cd "$(dirname "$0")" && pwd)
-top=$here/../..
 name=thermal-watch-edge
 
 if [ -z "$root" ]; then
@@ -49,7 +48,6 @@ file 644 "$here/modules-load.conf" /usr/lib/modules-load.d/$name.conf
 file 644 "$here/journald.conf" /usr/share/doc/$name/examples/journald.conf
 file 644 "$here/../edge.md" /usr/share/doc/$name/edge.md
 file 644 "$here/debian/copyright" /usr/share/doc/$name/copyright
-file 644 "$top/LICENSE-MIT" /usr/share/doc/$name/LICENSE-MIT
 
 # The commented file, with the one key set that a command outside the service must know, too.
 settings=/etc/thermal-watch/edge.toml
