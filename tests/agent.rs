@@ -4,4 +4,5 @@ mod behaviour;
 mod examine;
 mod settings;
 mod station;
+#[cfg(feature = "cloud")]
 mod week;

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use edge::emulate::station::Plan;
+use edge::emulate::station::{Ledger, Plan, simulate};
 
-use super::station::{Simulated, hours, minutes, serve};
-use crate::support::app::TestApp;
+use super::station::{Simulated, hours, minutes};
+use crate::support::app::{TOKEN, TestApp};
 
 /// As the defaults are, but for what is old news a week later.
 const RULES: &str = r#"
@@ -43,12 +43,15 @@ async fn a_week_of_troubles_loses_no_reading_and_makes_one_incident_with_its_pic
     let spot = hours(80);
     let plan = Plan::troubled(7, 7.0).with_hot_spot(spot, hours(2), 18.0);
     let start = {
-        let simulated = Simulated::new(7.0, plan, &url, app.now());
+        let simulated = Simulated::new(7.0, plan, [&url, TOKEN], app.now());
         let start = simulated.options.start;
-        let ledger = simulated.play().await;
+        let ledger = play(simulated).await;
         eprintln!("{ledger}");
         assert!(ledger.is_good(), "{ledger}");
-        assert!(ledger.power_cuts >= 4 && ledger.starts > ledger.power_cuts, "{ledger}");
+        assert!(
+            ledger.power_cuts >= 4 && ledger.starts > ledger.power_cuts,
+            "{ledger}"
+        );
         assert!(ledger.notecard.failed_syncs > 0, "the network was away");
         app.settle().await;
         let told = |what: &str| ledger.alerts.iter().filter(|why| *why == what).count();
@@ -63,11 +66,17 @@ async fn a_week_of_troubles_loses_no_reading_and_makes_one_incident_with_its_pic
         assert_eq!(readings, i64::try_from(ledger.readings).expect("a count"));
         let measured = app.count("measurements WHERE series = 'mean'").await;
         // The alarms are of the moments of two of the readings.
-        assert_eq!(measured, readings, "a reading is missing, or was counted twice");
+        assert_eq!(
+            measured, readings,
+            "a reading is missing, or was counted twice"
+        );
         // Power cuts and the warming up after each cost some cycles, and nothing else does.
         let cycles = 7 * 24 * 12;
         let dark = i64::try_from(ledger.starts).expect("a count") * 12;
-        assert!(readings > cycles - dark, "{readings} readings of {cycles} cycles");
+        assert!(
+            readings > cycles - dark,
+            "{readings} readings of {cycles} cycles"
+        );
         start
     };
     let incidents: Vec<(String, chrono::DateTime<chrono::Utc>, bool)> =
@@ -99,6 +108,29 @@ async fn a_week_of_troubles_loses_no_reading_and_makes_one_incident_with_its_pic
         .into_iter()
         .map(|(at, _)| *at)
         .collect();
-    assert!(!of_alarm.is_empty(), "no picture of the alarm among {frames:?}");
+    assert!(
+        !of_alarm.is_empty(),
+        "no picture of the alarm among {frames:?}"
+    );
     app.finish().await;
+}
+
+/// Plays it on a thread of its own, beside the service.
+async fn play(simulated: Simulated) -> Ledger {
+    tokio::task::spawn_blocking(move || {
+        simulate(simulated.options.clone(), &mut |_| {}).expect("the days pass")
+    })
+    .await
+    .expect("it ends")
+}
+
+/// The service's router on a port of its own.
+async fn serve(app: &TestApp) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let router = app.router.clone();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}/notehub")
 }
