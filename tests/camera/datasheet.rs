@@ -1,4 +1,3 @@
-<<<<<<< Updated upstream
 //! The worked example of the datasheet: one pixel, step by step.
 
 use edge::capture::calibration::{Calibration, Pattern, Resolution, WORDS, Words};
@@ -244,6 +243,3 @@ fn the_control_register_is_written_as_the_datasheet_says() {
         (Rate::Half.hertz() - 0.5).abs() < 1e-9 && (Rate::SixtyFour.hertz() - 64.0).abs() < 1e-9
     );
 }
-=======
-
->>>>>>> Stashed changes

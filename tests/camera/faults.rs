@@ -1,4 +1,3 @@
-<<<<<<< Updated upstream
 //! What goes wrong with a camera: it costs time or an error that says why, and never gives a wrong temperature.
 
 use std::path::Path;
@@ -563,6 +562,3 @@ fn the_emulated_camera_refuses_and_tells_what_no_driver_may_do() {
         .collect();
     assert_eq!(words, before[..]);
 }
-=======
-
->>>>>>> Stashed changes
