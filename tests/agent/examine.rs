@@ -14,7 +14,7 @@ use edge::frame::PIXELS;
 use edge::hardware::{Emulated, Station};
 
 use super::station::config;
-use crate::support::edge;
+use crate::support::edge::run;
 
 struct Bench {
     clock: Clock,
@@ -184,7 +184,7 @@ fn on_a_machine_without_hardware_the_program_says_what_is_missing_and_fails() {
         "[camera]\nbus = \"/dev/i2c-no-such\"\n[notecard]\nport = \"/dev/no-such-tty\"",
     )
     .expect("a file");
-    let output = edge::run(folder.path(), &["check"]);
+    let output = run(folder.path(), &["check"]);
     let said = String::from_utf8(output.stdout).expect("text");
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
@@ -193,7 +193,7 @@ fn on_a_machine_without_hardware_the_program_says_what_is_missing_and_fails() {
     );
     assert!(said.contains("✗ notecard"), "{said}");
     assert!(said.contains("✓ disk"), "{said}");
-    let json = edge::run(folder.path(), &["check", "--json"]);
+    let json = run(folder.path(), &["check", "--json"]);
     for line in String::from_utf8(json.stdout).expect("text").lines() {
         let finding: serde_json::Value = serde_json::from_str(line).expect("JSON");
         assert!(["good", "doubtful", "wrong"].contains(&finding["mark"].as_str().expect("a mark")));
