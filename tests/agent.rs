@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod examine;
+mod life;
 mod settings;
 mod station;
 #[cfg(feature = "cloud")]

@@ -45,23 +45,25 @@ fn number(event: &Value, key: &str) -> f64 {
         .unwrap_or_else(|| panic!("{key} in {event}"))
 }
 
+/// None is missing, by their own time. A reading that had to be confirmed may be of the second or third look.
+fn assert_every_five_minutes(readings: &[Value]) {
+    let mut times: Vec<_> = readings
+        .iter()
+        .map(|event| event["body"]["t"].as_i64().expect("a time"))
+        .collect();
+    times.sort_unstable();
+    let steps = times.windows(2).map(|pair| pair[1] - pair[0]);
+    let odd: Vec<_> = steps.filter(|step| !(230..=370).contains(step)).collect();
+    assert!(odd.is_empty(), "{odd:?} in {times:?}");
+}
+
 #[test]
 fn a_quiet_morning_is_a_reading_every_five_minutes_one_picture_and_one_sign_of_life() {
     let (ledger, events) = play(6.0, Vec::new(), "");
     let readings = &events["thermal.qo"];
     // All but what the camera warmed up for.
-    assert!((70..=73).contains(&readings.len()), "{ledger}");
-    let mut times: Vec<i64> = readings
-        .iter()
-        .map(|event| event["body"]["t"].as_i64().expect("a time"))
-        .collect();
-    times.sort_unstable();
-    assert!(
-        times
-            .windows(2)
-            .all(|pair| (299..=301).contains(&(pair[1] - pair[0]))),
-        "not every five minutes: {times:?}"
-    );
+    assert!(readings.len() >= 70, "{ledger}");
+    assert_every_five_minutes(readings);
     for event in readings {
         assert!(number(event, "anomaly") < 0.7, "{event}");
         let scores: f64 = ["anomaly", "cold", "warm", "hot"]
@@ -136,7 +138,8 @@ fn while_there_is_no_network_everything_waits_and_then_arrives_in_its_own_time()
     ];
     let (ledger, events) = play(8.0, plan, "");
     let readings = &events["thermal.qo"];
-    assert!((94..=97).contains(&readings.len()), "{ledger}");
+    assert!(readings.len() >= 94, "{ledger}");
+    assert_every_five_minutes(readings);
     let mut seqs: Vec<_> = readings
         .iter()
         .map(|event| event["body"]["seq"].as_u64())
@@ -144,6 +147,58 @@ fn while_there_is_no_network_everything_waits_and_then_arrives_in_its_own_time()
     seqs.sort_unstable();
     seqs.dedup();
     assert_eq!(seqs.len(), readings.len(), "each once");
+}
+
+#[test]
+fn a_full_notecard_costs_no_note_and_alarms_go_first_when_there_is_room() {
+    let plan = vec![
+        (hours(1), What::NotecardFull { full: true }),
+        (hours(2), What::HotSpot { delta_t: 18.0 }),
+        (hours(4), What::NotecardFull { full: false }),
+    ];
+    let (ledger, events) = play(6.0, plan, "");
+    assert_every_five_minutes(&events["thermal.qo"]);
+    let alarm = &events["alert.qo"][0];
+    let room = (now() - chrono::TimeDelta::hours(15) + hours(4)).timestamp() as f64;
+    let told = alarm["received"].as_f64().expect("a time");
+    assert!(
+        (room..room + 660.0).contains(&told),
+        "{} s after there was room",
+        told - room
+    );
+    let waited: Vec<f64> = events["thermal.qo"]
+        .iter()
+        .filter(|event| event["body"]["t"].as_f64().expect("t") < room)
+        .filter_map(|event| event["received"].as_f64())
+        .filter(|received| *received > room)
+        .collect();
+    assert!(waited.len() > 30, "{ledger}");
+    assert!(
+        waited.iter().all(|received| *received >= told),
+        "the alarm went first"
+    );
+}
+
+#[test]
+fn killed_again_and_again_while_it_hands_over_the_agent_loses_nothing() {
+    // Around each cycle's end, a little later each time: in the middle of pictures, of the spool, of requests.
+    let kills = (0..150_u64).map(|kill| {
+        let at = minutes(5 * kill + 10) + std::time::Duration::from_millis(1500 + 41 * kill);
+        (at, What::Restart)
+    });
+    let (ledger, events) = play(14.0, kills.collect(), "");
+    assert!(ledger.starts > 150, "{ledger}");
+    assert!(ledger.repeated <= 16 * ledger.starts, "{ledger}");
+    let identities: std::collections::BTreeSet<_> = events["thermal.qo"]
+        .iter()
+        .map(|event| {
+            (
+                event["body"]["boot"].as_u64(),
+                event["body"]["seq"].as_u64(),
+            )
+        })
+        .collect();
+    assert_eq!(identities.len(), ledger.readings);
 }
 
 #[test]

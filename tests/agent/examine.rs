@@ -47,6 +47,7 @@ impl Bench {
                 bus,
                 serial: None,
                 synchronised: Arc::default(),
+                powered: Duration::from_secs(3600),
             }),
             state: tempfile::tempdir().expect("a folder"),
         }
