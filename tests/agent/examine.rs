@@ -43,12 +43,12 @@ impl Bench {
             clock,
             camera: faults,
             notecard,
-            station: Station::Emulated(Emulated {
+            station: Station::Emulated(Box::new(Emulated {
                 bus,
                 serial: None,
                 synchronised: Arc::default(),
-                powered: Duration::from_secs(3600),
-            }),
+                powered: Duration::from_hours(1),
+            })),
             state: tempfile::tempdir().expect("a folder"),
         }
     }
@@ -156,7 +156,7 @@ fn each_part_that_is_missing_or_broken_is_named_with_what_to_do() {
     assert!(text(&findings).contains("exchange the camera"));
 
     let bench = Bench::new();
-    bench.notecard.set_deaf(Duration::from_secs(3600));
+    bench.notecard.set_deaf(Duration::from_hours(1));
     let findings = bench.examine();
     assert_eq!(
         marks(&findings, "notecard"),

@@ -56,12 +56,12 @@ impl Hands {
             clock,
             camera: faults,
             notecard,
-            station: Station::Emulated(Emulated {
+            station: Station::Emulated(Box::new(Emulated {
                 bus,
                 serial: None,
                 synchronised: Arc::default(),
                 powered: hours(1),
-            }),
+            })),
             supervisor: Supervisor::new(Told::Nobody(Mutex::default())),
             state: tempfile::tempdir().expect("a folder"),
         }
@@ -183,7 +183,7 @@ fn as_a_program_it_speaks_to_systemd_keeps_its_notes_and_ends_when_it_is_told() 
     let path = folder.path().join("notify");
     let systemd = UnixDatagram::bind(&path).expect("a socket");
     systemd
-        .set_read_timeout(Some(Duration::from_secs(60)))
+        .set_read_timeout(Some(Duration::from_mins(1)))
         .expect("a time-out");
     let mut agent = command(folder.path(), &["run"])
         .env("NOTIFY_SOCKET", &path)

@@ -26,11 +26,11 @@ use crate::health::Worker;
 use crate::note::{Encoded, Health, Labels, Moment, Note, Origin};
 
 /// Classifying, deciding and writing take less than this, whatever the disk does.
-const WORK: Duration = Duration::from_secs(60);
+const WORK: Duration = Duration::from_mins(1);
 /// The watchdog is fed at least so often while nothing is to be done.
 const NAP: Duration = Duration::from_secs(30);
 /// What is remembered is written down at least so often.
-const REMEMBER: Duration = Duration::from_secs(6 * 3600);
+const REMEMBER: Duration = Duration::from_hours(6);
 /// Shown while the camera fails: every so many failures in a row the log says it again.
 const SAY_AGAIN: u32 = 20;
 
@@ -186,7 +186,7 @@ impl Watcher {
             if now >= until || self.shared.is_stopping() {
                 return true;
             }
-            let nap = (until - now).min(NAP);
+            let nap = until.saturating_sub(now).min(NAP);
             self.progress(nap);
             self.shared.to_watcher.wait(nap);
         }
@@ -346,7 +346,7 @@ impl Watcher {
             Ok(captured) => captured,
             Err(error) => {
                 let why = format!("{error:#}");
-                if self.failures % SAY_AGAIN == 0 {
+                if self.failures.is_multiple_of(SAY_AGAIN) {
                     tracing::warn!(
                         error = why,
                         camera.failures = self.failures + 1,

@@ -49,7 +49,7 @@ const LESSON_COURSE: u64 = 1;
 /// The course that the days of the simulation take.
 const COURSE: u64 = 2;
 /// When all that was switched off is on again, the last notes have this long to arrive.
-const GRACE: Duration = Duration::from_secs(4 * 3600);
+const GRACE: Duration = Duration::from_hours(4);
 
 /// What is simulated.
 #[derive(Debug, Clone)]
@@ -220,7 +220,7 @@ impl Site {
         let agent = Agent::new(Setup {
             config: self.options.config.clone(),
             clock: clock.clone(),
-            station: Station::Emulated(hardware),
+            station: Station::Emulated(Box::new(hardware)),
             state_dir: self.options.state_dir.clone(),
             classifier: Classifier::load(&self.onnx, &Runtime::Embedded)?,
             supervisor: Supervisor::new(Told::Nobody(Mutex::default())),
@@ -323,7 +323,7 @@ impl Site {
         let until = self.world.elapsed() + GRACE;
         // With the agent at work, until what had piled up is away.
         while self.world.elapsed() < until && !self.notecard.queued().is_empty() {
-            self.clock.sleep(Duration::from_secs(60));
+            self.clock.sleep(Duration::from_mins(1));
         }
         if let Some(Running { agent, stop }) = self.running.take() {
             stop.stop();
@@ -335,7 +335,7 @@ impl Site {
         while self.world.elapsed() < until + GRACE
             && !(self.notecard.queued().is_empty() && self.notehub.next_due().is_none())
         {
-            self.clock.sleep(Duration::from_secs(60));
+            self.clock.sleep(Duration::from_mins(1));
             progress(&self.progress(None));
         }
         Ok(())
@@ -343,7 +343,7 @@ impl Site {
 
     /// Until then, telling every now and then.
     fn pass(&self, until: Duration, progress: &mut dyn FnMut(&Progress)) {
-        const OFTEN: Duration = Duration::from_secs(600);
+        const OFTEN: Duration = Duration::from_mins(10);
         loop {
             let left = until.saturating_sub(self.world.elapsed());
             if left.is_zero() {
@@ -374,7 +374,7 @@ impl Site {
         Ledger::new(
             &self.options,
             plan,
-            self.starts,
+            &self.starts,
             &self.notehub,
             self.notecard.tally(),
             violations,
