@@ -203,7 +203,7 @@ fn camera(
     clock: &Clock,
 ) -> Option<Captured> {
     let settings = &config.camera;
-    let bus = match station.camera_bus(settings) {
+    let bus = match station.camera_bus(settings, clock) {
         Ok(bus) => bus,
         Err(error) => {
             teller.wrong(

@@ -57,10 +57,10 @@ pub struct I2cError(ErrorKind);
 
 impl Station {
     /// The bus that the camera is on, opened anew.
-    pub fn camera_bus(&self, config: &config::Camera) -> anyhow::Result<I2cBus> {
+    pub fn camera_bus(&self, config: &config::Camera, clock: &Clock) -> anyhow::Result<I2cBus> {
         Ok(match self {
             Self::Machine => I2cBus::Linux(linux_bus(&config.bus)?),
-            Self::Emulated(emulated) => I2cBus::Emulated(emulated.bus.clone()),
+            Self::Emulated(emulated) => I2cBus::Emulated(emulated.bus.by(clock.clone())),
         })
     }
 

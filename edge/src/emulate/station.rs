@@ -23,7 +23,6 @@ use super::notehub::{self, Notehub, Route};
 use super::scene::{self, Scene};
 use super::time::{PowerCut, World};
 use crate::agent::{Agent, Setup, Stop};
-use crate::capture::replay::{self, Recorded, Recording};
 use crate::classify::{Classifier, Runtime};
 use crate::clock::{Clock, Task};
 use crate::config::Config;
@@ -213,7 +212,6 @@ impl Site {
         local.set_skew(TimeDelta::hours(-hours));
         let clock = Clock::simulated(local);
         let hardware = Emulated {
-            bus: self.hardware.bus.by(clock.clone()),
             powered: self.world.elapsed().saturating_sub(self.powered_since),
             ..self.hardware.clone()
         };
@@ -386,24 +384,8 @@ impl Site {
 fn learn(scene: &Scene, start: DateTime<Utc>) -> anyhow::Result<Vec<u8>> {
     let before = start - TimeDelta::days(15);
     let frames = scene.recording(LESSON_DAYS, LESSONS, LESSON_COURSE, before);
-    let frames = frames
-        .into_iter()
-        .enumerate()
-        .map(|(at, (frame, label))| Recorded {
-            frame,
-            label: Some(label.to_owned()),
-            source: replay::Source {
-                path: format!("{at:03}").into(),
-                index: None,
-            },
-            adopted: None,
-        });
-    let recording = Recording {
-        frames: frames.collect(),
-        skipped: Vec::new(),
-    };
-    let training = training::train(recording, &training::Options::default(), &mut |_| {})
-        .with_context(|| format!("cannot learn {}", scene.name()))?;
+    let training =
+        training::train_frames(frames).with_context(|| format!("cannot learn {}", scene.name()))?;
     Ok(training.onnx)
 }
 
