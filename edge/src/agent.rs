@@ -19,6 +19,7 @@ use crate::clock::{Clock, Signal};
 use crate::config::Config;
 use crate::hardware::Station;
 use crate::health::Supervisor;
+use crate::model::ANOMALY;
 use crate::note::{Labels, templates};
 use crate::send::spool::{self, Limits, Spool};
 
@@ -32,7 +33,7 @@ mod watcher;
 
 use courier::Courier;
 use eye::Eye;
-use memory::Memory;
+use memory::{Memory, Remembered};
 use shared::Shared;
 use watcher::Watcher;
 
@@ -60,6 +61,8 @@ pub struct Agent {
     classifier: Classifier,
     labels: Labels,
     state_dir: PathBuf,
+    memory: Memory,
+    remembered: Remembered,
 }
 
 /// Ends an agent from outside.
@@ -105,14 +108,7 @@ impl Agent {
         std::fs::create_dir_all(&state_dir)
             .with_context(|| format!("cannot make the state folder {}", state_dir.display()))?;
         let labels = Labels::new(classifier.labels())?;
-        for dwell in config.dwell.iter().flatten() {
-            ensure!(
-                labels.names().any(|name| name == dwell.label),
-                "[[dwell]]: the model has no label {:?}; it has {}",
-                dwell.label,
-                labels.names().collect::<Vec<_>>().join(", ")
-            );
-        }
+        check_labels(&config, classifier.labels())?;
         for (name, key) in labels.renamed() {
             tracing::warn!(label = name, key, "the label is sent under another name");
         }
@@ -126,7 +122,10 @@ impl Agent {
             tracing::error!(error = format!("{error:#}"), "starts cannot be counted");
             spool::random_boot(&mut chance)
         });
-        let shared = Shared::new(config, clock, supervisor, spool, boot);
+        let memory = Memory::new(&state_dir);
+        let remembered = memory.recall();
+        let told = remembered.settings_told.clone();
+        let shared = Shared::new(config, clock, supervisor, spool, boot, told);
         tracing::info!(
             agent.boot = boot,
             spool.waiting = shared.depth().waiting,
@@ -138,6 +137,8 @@ impl Agent {
             classifier,
             labels,
             state_dir,
+            memory,
+            remembered,
         })
     }
 
@@ -207,11 +208,36 @@ impl Agent {
             self.shared.clock.clone(),
             self.shared.config.camera.clone(),
             Kept::new(&self.state_dir),
+            self.remembered.eeprom_told,
         );
-        let memory = Memory::new(&self.state_dir);
-        let watcher = Watcher::new(self.shared, eye, self.labels, memory);
+        let watcher = Watcher::new(
+            self.shared,
+            eye,
+            self.labels,
+            self.memory,
+            self.remembered,
+        );
         (watcher, courier)
     }
+}
+
+/// Rules of labels that the model does not have can never fire.
+pub fn check_labels(config: &Config, labels: &[String]) -> anyhow::Result<()> {
+    for dwell in config.dwell.iter().flatten() {
+        ensure!(
+            labels.contains(&dwell.label),
+            "[[dwell]]: the model has no label {:?}; it has {}",
+            dwell.label,
+            labels.join(", ")
+        );
+    }
+    ensure!(
+        labels.iter().any(|label| label == ANOMALY),
+        "the model has no score `{ANOMALY}`, only {}; nothing would ever be an alarm. Name its scores in [model] labels, \
+         or train one with `edge train`",
+        labels.join(", ")
+    );
+    Ok(())
 }
 
 /// Enough of what identifies a model to tell it from others.

@@ -164,10 +164,6 @@ impl<T> Task<T> {
         }
         self.handle.join()
     }
-
-    pub fn is_finished(&self) -> bool {
-        self.handle.is_finished()
-    }
 }
 
 impl embedded_hal::delay::DelayNs for Clock {

@@ -331,7 +331,6 @@ impl Config {
 
     fn check(&self) -> anyhow::Result<()> {
         self.check_camera().context("[camera]")?;
-        self.check_decide().context("[decide]")?;
         for dwell in self.dwell.iter().flatten() {
             let label = &dwell.label;
             ensure!(
@@ -340,6 +339,7 @@ impl Config {
             );
             within(dwell.longer_than, "1m", "30d", "[[dwell]] longer_than")?;
         }
+        self.check_decide().context("[decide]")?;
         self.check_notecard().context("[notecard]")?;
         ensure!(
             self.spool.most_bytes >= 64 * 1024 && self.spool.most_notes >= 100,
@@ -377,7 +377,8 @@ impl Config {
             camera.average
         );
         address(camera.address)?;
-        within(camera.deadline, "5s", "10m", "deadline")?;
+        // Opening and a capture in a row must not starve the watchdog.
+        within(camera.deadline, "5s", "2m", "deadline")?;
         within(camera.interval, "10s", "1d", "interval")?;
         within(camera.warm_up, "0s", "1h", "warm_up")?;
         let needed = camera.settings().duration();
@@ -402,7 +403,9 @@ impl Config {
             decide.threshold
         );
         within(decide.confirm_every, "2s", "1h", "confirm_every")?;
-        within(decide.fault_after, "0s", "1d", "fault_after")
+        within(decide.fault_after, "0s", "1d", "fault_after")?;
+        let (usual, _) = live::Live::new(self, &BTreeMap::new());
+        self.decisions(&usual).check()
     }
 
     fn check_notecard(&self) -> anyhow::Result<()> {

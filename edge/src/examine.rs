@@ -1,13 +1,14 @@
 //! Looks a station over before it is left alone: what is there, what is wrong, and what to do about it.
 //!
-//! Each part gives findings in words. A part that needs another one which is missing is passed over. Nothing is changed:
-//! no settings of the Notecard, no notes, no files but one that is written and removed to see whether that works.
+//! Each part gives findings in words. A part that needs another one which is missing is passed over. Nothing is changed of
+//! the Notecard, neither settings nor notes; in the state folder, which is made if it is missing, a file is written and
+//! removed to see whether that works, and the copy of the camera's EEPROM is kept if there is none.
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::agent::model_id;
+use crate::agent::{check_labels, model_id};
 use crate::capture::eeprom::{Kept, Outcome};
 use crate::capture::mlx90640::{Captured, Mlx90640};
 use crate::classify::{self, Classifier, Verdict};
@@ -113,13 +114,16 @@ pub fn examine(
 ) {
     let mut teller = Teller { part: "", tell };
     disk(teller.at("disk"), state_dir);
-    let classifier = model(teller.at("model"), config);
+    let mut classifier = model(teller.at("model"), config);
     let captured = camera(teller.at("camera"), config, state_dir, station, clock);
-    if let (Some(mut classifier), Some(captured)) = (classifier, captured) {
-        picture(teller.at("picture"), &mut classifier, &captured);
-        data(teller.at("data"), config, &classifier);
+    if let (Some(classifier), Some(captured)) = (&mut classifier, captured) {
+        picture(teller.at("picture"), classifier, &captured);
     }
-    notecard(&mut teller, config, station, clock);
+    if let Some(classifier) = &classifier {
+        data(teller.at("data"), config, classifier);
+    }
+    let mut card = notecard(&mut teller, config, station, clock);
+    time(teller.at("clock"), card.as_mut(), station, clock);
 }
 
 fn disk(teller: &mut Teller<'_>, state_dir: &Path) {
@@ -188,8 +192,13 @@ fn model(teller: &mut Teller<'_>, config: &Config) -> Option<Classifier> {
             "collect frames with `edge capture --every 10m --out frames`, learn them with `edge train`, and set [model] file",
         );
     }
-    if let Err(error) = Labels::new(classifier.labels()) {
-        teller.wrong(format!("{error:#}"), "use a model with other labels");
+    let labels = classifier.labels();
+    let fitting = Labels::new(labels).and_then(|_| check_labels(config, labels));
+    if let Err(error) = fitting {
+        teller.wrong(
+            format!("{error:#}"),
+            "use a model with other labels, or mend [model] and [[dwell]]",
+        );
         return None;
     }
     Some(classifier)
@@ -224,20 +233,7 @@ fn camera(
             return None;
         }
     };
-    match camera.eeprom() {
-        Outcome::FirstSeen => teller.good("its EEPROM is sound; a copy is kept from now on"),
-        Outcome::Same => teller.good("its EEPROM is what it was when it was first seen"),
-        Outcome::Restored { differences } => teller.wrong(
-            format!(
-                "{differences} words of its EEPROM are not what they were; the kept copy is used"
-            ),
-            "exchange the camera: what damaged it may go on",
-        ),
-        Outcome::NotKept { why } => teller.doubtful(
-            format!("its EEPROM is sound, but no copy could be kept: {why}"),
-            "mend the disk first",
-        ),
-    }
+    eeprom(teller, camera.eeprom());
     let began = clock.uptime();
     match camera.capture() {
         Ok(captured) => {
@@ -266,6 +262,23 @@ fn camera(
             );
             None
         }
+    }
+}
+
+fn eeprom(teller: &mut Teller<'_>, outcome: &Outcome) {
+    match outcome {
+        Outcome::FirstSeen => teller.good("its EEPROM is sound; a copy is kept from now on"),
+        Outcome::Same => teller.good("its EEPROM is what it was when it was first seen"),
+        Outcome::Restored { differences } => teller.wrong(
+            format!(
+                "{differences} words of its EEPROM are not what they were; the kept copy is used"
+            ),
+            "exchange the camera: what damaged it may go on",
+        ),
+        Outcome::NotKept { why } => teller.doubtful(
+            format!("its EEPROM is sound, but no copy could be kept: {why}"),
+            "mend the disk first",
+        ),
     }
 }
 
@@ -320,7 +333,13 @@ fn data(teller: &mut Teller<'_>, config: &Config, classifier: &Classifier) {
     }
 }
 
-fn notecard(teller: &mut Teller<'_>, config: &Config, station: &Station, clock: &Clock) {
+/// The Notecard, if it answers.
+fn notecard(
+    teller: &mut Teller<'_>,
+    config: &Config,
+    station: &Station,
+    clock: &Clock,
+) -> Option<Notecard> {
     let mut card = match station.notecard(&config.notecard, clock, 0) {
         Ok(card) => card,
         Err(error) => {
@@ -328,7 +347,7 @@ fn notecard(teller: &mut Teller<'_>, config: &Config, station: &Station, clock: 
                 format!("{error:#}"),
                 "look whether `port` is right, and whether the user may open it (groups i2c and dialout)",
             );
-            return;
+            return None;
         }
     };
     let version = match card.transact(&CardVersion::default(), PATIENCE) {
@@ -337,7 +356,7 @@ fn notecard(teller: &mut Teller<'_>, config: &Config, station: &Station, clock: 
             teller
                 .at("notecard")
                 .wrong(format!("{error}"), advice(&error));
-            return;
+            return None;
         }
     };
     teller.at("notecard").good(format!(
@@ -349,7 +368,7 @@ fn notecard(teller: &mut Teller<'_>, config: &Config, station: &Station, clock: 
     supply(teller, &mut card);
     storage(teller, &mut card);
     hub(teller, &mut card, config);
-    time(teller.at("clock"), &mut card, station, clock);
+    Some(card)
 }
 
 fn supply(teller: &mut Teller<'_>, card: &mut Notecard) {
@@ -422,11 +441,9 @@ fn hub(teller: &mut Teller<'_>, card: &mut Notecard, config: &Config) {
     }
 }
 
-fn time(teller: &mut Teller<'_>, card: &mut Notecard, station: &Station, clock: &Clock) {
-    let card_time = card
-        .transact(&CardTime::default(), PATIENCE)
-        .ok()
-        .and_then(|time| time.time);
+fn time(teller: &mut Teller<'_>, card: Option<&mut Notecard>, station: &Station, clock: &Clock) {
+    let asked = card.and_then(|card| card.transact(&CardTime::default(), PATIENCE).ok());
+    let card_time = asked.and_then(|time| time.time);
     let synchronised = station.clock_is_synchronised();
     match card_time {
         Some(time) => {

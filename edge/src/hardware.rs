@@ -3,7 +3,7 @@
 //! [`Station`] is all that the agent knows of them. It asks for a bus or a port whenever it needs a new handle, so that one that has gone bad can be opened again.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,8 +47,14 @@ pub struct Emulated {
 
 /// An I2C bus.
 pub enum I2cBus {
-    Linux(I2cdev),
+    Linux(LinuxBus),
     Emulated(Bus),
+}
+
+/// A bus of this machine. A handle that went bad is opened anew.
+pub struct LinuxBus {
+    path: PathBuf,
+    device: Option<I2cdev>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +65,7 @@ impl Station {
     /// The bus that the camera is on, opened anew.
     pub fn camera_bus(&self, config: &config::Camera, clock: &Clock) -> anyhow::Result<I2cBus> {
         Ok(match self {
-            Self::Machine => I2cBus::Linux(linux_bus(&config.bus)?),
+            Self::Machine => I2cBus::Linux(LinuxBus::open(&config.bus)?),
             Self::Emulated(emulated) => I2cBus::Emulated(emulated.bus.by(clock.clone())),
         })
     }
@@ -80,7 +86,8 @@ impl Station {
         let clock = clock.clone();
         Ok(match self {
             Self::Machine if is_i2c(&config.port) => {
-                let link = i2c::open(&config.port, config.address)?;
+                let bus = I2cBus::Linux(LinuxBus::open(&config.port)?);
+                let link = i2c::SerialOverI2c::new(bus, config.address);
                 Notecard::new(link, clock, settings)
             }
             Self::Machine => Notecard::new(Serial::device(&config.port), clock, settings),
@@ -127,12 +134,56 @@ fn machine_uptime() -> Option<Duration> {
 
 /// As systemd knows it from the kernel, whoever sets the clock. Where nobody can be asked, it is not believed.
 fn machine_clock_is_synchronised() -> bool {
-    let asked = Command::new("timedatectl")
-        .args(["show", "--property=NTPSynchronized", "--value"])
+    // Five seconds at most: the Notecard waits for nobody.
+    let asked = Command::new("timeout")
+        .args([
+            "5",
+            "timedatectl",
+            "show",
+            "--property=NTPSynchronized",
+            "--value",
+        ])
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output();
     asked.is_ok_and(|answer| answer.status.success() && answer.stdout.starts_with(b"yes"))
+}
+
+impl fmt::Debug for LinuxBus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LinuxBus")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl LinuxBus {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            device: Some(linux_bus(path)?),
+        })
+    }
+
+    fn transaction(
+        &mut self,
+        address: SevenBitAddress,
+        operations: &mut [Operation<'_>],
+    ) -> Result<(), I2cError> {
+        let device = match &mut self.device {
+            Some(device) => device,
+            none => none.insert(linux_bus(&self.path).map_err(|_| I2cError(ErrorKind::Bus))?),
+        };
+        device.transaction(address, operations).map_err(|error| {
+            let kind = error.kind();
+            if !matches!(kind, ErrorKind::NoAcknowledge(_)) {
+                // Not the device's silence, but the bus itself: the handle may be the fault.
+                self.device = None;
+            }
+            I2cError(kind)
+        })
+    }
 }
 
 impl fmt::Debug for I2cBus {
@@ -151,9 +202,7 @@ impl I2c for I2cBus {
         operations: &mut [Operation<'_>],
     ) -> Result<(), I2cError> {
         match self {
-            Self::Linux(bus) => bus
-                .transaction(address, operations)
-                .map_err(|error| I2cError(error.kind())),
+            Self::Linux(bus) => bus.transaction(address, operations),
             Self::Emulated(bus) => bus
                 .transaction(address, operations)
                 .map_err(|error| I2cError(error.kind())),

@@ -32,8 +32,9 @@ struct Shared {
 #[derive(Debug)]
 pub enum Told {
     Systemd,
-    /// Keeps what systemd would have been told, for tests; uptimes of the watchdog's meals.
-    Nobody(Mutex<Vec<Duration>>),
+    Nobody,
+    /// Uptimes of the watchdog's meals, for tests.
+    Kept(Mutex<Vec<Duration>>),
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -77,7 +78,8 @@ impl Supervisor {
         if well {
             match &self.0.told {
                 Told::Systemd => send(&[NotifyState::Watchdog]),
-                Told::Nobody(meals) => meals
+                Told::Nobody => {}
+                Told::Kept(meals) => meals
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .push(uptime),
@@ -100,11 +102,11 @@ impl Supervisor {
         self.tell(&[NotifyState::Status(line)]);
     }
 
-    /// When the watchdog was fed, where nobody is told.
+    /// When the watchdog was fed, where that is kept.
     pub fn meals(&self) -> Vec<Duration> {
         match &self.0.told {
-            Told::Systemd => Vec::new(),
-            Told::Nobody(meals) => meals.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            Told::Systemd | Told::Nobody => Vec::new(),
+            Told::Kept(meals) => meals.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 
@@ -128,7 +130,7 @@ mod tests {
     #[test]
     fn the_watchdog_starves_when_either_worker_hangs() {
         let seconds = Duration::from_secs;
-        let supervisor = Supervisor::new(Told::Nobody(Mutex::default()));
+        let supervisor = Supervisor::new(Told::Kept(Mutex::default()));
         supervisor.progress(Worker::Watcher, seconds(1), seconds(60));
         supervisor.progress(Worker::Courier, seconds(2), seconds(10));
         supervisor.progress(Worker::Watcher, seconds(12), seconds(60));

@@ -57,7 +57,7 @@ impl Hands {
                 synchronised: Arc::default(),
                 powered: hours(1),
             })),
-            supervisor: Supervisor::new(Told::Nobody(Mutex::default())),
+            supervisor: Supervisor::new(Told::Kept(Mutex::default())),
             state: tempfile::tempdir().expect("a folder"),
         }
     }
@@ -76,12 +76,27 @@ impl Hands {
         .expect("an agent")
     }
 
-    /// Lets the Notecard sync, after which it knows the time.
-    pub fn sync(&self) {
-        let outgoing = self.notecard.begin_sync().expect("a sync");
+    /// Lets the Notecard sync, after which it knows the time. False if it has nobody to sync with.
+    pub fn sync(&self) -> bool {
+        let Some(outgoing) = self.notecard.begin_sync() else {
+            return false;
+        };
         let environment = FromNotehub::default();
         self.notecard
             .finish_sync(outgoing.session, Outcome::Completed, environment);
+        true
+    }
+
+    /// The same as soon as it is asked for.
+    pub fn sync_when_asked(&self) {
+        for _ in 0..3600 {
+            self.clock.sleep(Duration::from_secs(1));
+            let due = self.notecard.next_sync();
+            if due.is_some_and(|due| due <= self.clock.uptime()) && self.sync() {
+                return;
+            }
+        }
+        panic!("nobody asks for a sync");
     }
 
     pub fn files(&self) -> Vec<String> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use edge::agent::{Agent, Setup};
 use edge::classify::{Classifier, Runtime};
+use edge::emulate::notecard::Fault;
 use edge::model::DEMONSTRATION;
 use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
@@ -27,18 +28,23 @@ fn once_makes_one_reading_goes_on_where_it_was_and_lets_the_notecard_cut_the_pow
         1,
         "{first:?}"
     );
-    hands.sync();
+    assert!(hands.sync());
     hands.clock.sleep(minutes(30));
     assert!(hands.agent().once(None));
-    hands.sync();
+    assert!(hands.sync());
     for _ in 0..3 {
         hands.clock.sleep(minutes(30));
         assert!(hands.agent().once(Some(minutes(30))));
         // A reading, and no sign of life or picture: those of a day were made.
         assert_eq!(hands.files(), ["thermal.qo"]);
+        let next = hands.notecard.next_sync().expect("a schedule");
+        assert!(
+            next > hands.clock.uptime(),
+            "it asked for a sync of its own"
+        );
         let off = hands.notecard.host_off_until().expect("the power is cut");
         assert!(off > hands.clock.uptime() + minutes(29));
-        hands.sync();
+        assert!(hands.sync());
     }
     // Without a Notecard it says that it could not, and the reading waits for the next time.
     hands.notecard.set_deaf(hours(1));
@@ -70,6 +76,81 @@ fn the_watchdog_is_fed_whatever_camera_and_notecard_do_and_only_while_both_worke
     // systemd waits for ten minutes.
     assert!(longest < minutes(3), "hungry for {longest:?}");
     assert!(meals.last().expect("meals") > &(hours(3) - minutes(3)));
+}
+
+/// Runs an agent for so long and gives the files of the notes that the Notecard has in the end.
+fn run(hands: &Hands, time: Duration) -> Vec<String> {
+    let agent = hands.agent();
+    let stop = agent.stop();
+    let task = hands.clock.spawn("agent", move || agent.run());
+    hands.sync_when_asked();
+    hands.clock.sleep(time);
+    stop.stop();
+    task.join().expect("it ends");
+    hands.files()
+}
+
+fn readings(files: &[String]) -> usize {
+    files.iter().filter(|file| *file == "thermal.qo").count()
+}
+
+#[test]
+fn a_notecard_that_refuses_for_a_while_gets_every_note_afterwards() {
+    for tag in [
+        "{dfu-in-progress}",
+        "{device-disabled}",
+        "{io}",
+        "{nobody-knows}",
+    ] {
+        let hands = Hands::new();
+        // From the first question on, and everything.
+        hands
+            .notecard
+            .script(std::iter::repeat_n(Some(Fault::Refused(tag)), 60));
+        let files = run(&hands, hours(5));
+        assert!((59..=62).contains(&readings(&files)), "{tag}: {files:?}");
+    }
+}
+
+#[test]
+fn a_note_that_the_notecard_will_never_take_is_given_up_and_told_of_once() {
+    let hands = Hands::new();
+    let agent = hands.agent();
+    let stop = agent.stop();
+    let task = hands.clock.spawn("agent", move || agent.run());
+    hands.sync_when_asked();
+    let settled = minutes(65) - Duration::from_secs(5);
+    hands
+        .clock
+        .sleep(settled.saturating_sub(hands.clock.uptime()));
+    let before = readings(&hands.files());
+    // The next reading, three times.
+    hands
+        .notecard
+        .script(std::iter::repeat_n(Some(Fault::Refused("{too-big}")), 3));
+    hands.clock.sleep(hours(3));
+    stop.stop();
+    task.join().expect("it ends");
+    let files = hands.files();
+    assert!(readings(&files) > before + 20, "{files:?}");
+    let told: Vec<_> = hands
+        .notecard
+        .queued()
+        .into_iter()
+        .filter(|note| note.file == "health.qo")
+        .filter_map(|note| note.body["why"].as_str().map(str::to_owned))
+        .filter(|why| why.contains("refused"))
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[test]
+fn a_disk_that_takes_nothing_does_not_blind_the_agent() {
+    let hands = Hands::new();
+    std::fs::create_dir_all(hands.state.path().join("boot/in-the-way")).expect("a folder");
+    std::fs::create_dir_all(hands.state.path().join("state.json/in-the-way")).expect("a folder");
+    let files = run(&hands, hours(1));
+    assert!(readings(&files) >= 11, "{files:?}");
 }
 
 #[test]

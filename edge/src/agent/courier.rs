@@ -2,70 +2,73 @@
 //!
 //! A step does what is due and says when the next one is. Whatever fails is tried again after a while that grows; a
 //! transaction has a deadline, so a step ends whatever the Notecard does. Nothing leaves the spool before the Notecard has
-//! said that it has it.
+//! said that it has it, and nothing that is asked beside (`aside`) keeps notes from being handed over by being refused.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use chrono::DateTime;
-use serde_json::{Map, Value};
-
 use super::shared::Shared;
-use crate::config::live::Live;
 use crate::hardware::Station;
 use crate::health::Worker;
-use crate::note::{Class, Note, Template};
+use crate::note::{Class, HEALTH, Note, Template};
 use crate::send::notecard::{Notecard, NotecardError, Reason};
 use crate::send::request::Request;
-use crate::send::request::card::{CardAttn, CardTemp, CardTime, CardVersion, CardVoltage};
-use crate::send::request::env::EnvGet;
-use crate::send::request::hub::{HubSet, HubSync, Mode};
-use crate::send::request::note::{NoteAdd, NoteGet, NoteTemplate};
+use crate::send::request::card::CardAttn;
+use crate::send::request::hub::HubSync;
+use crate::send::request::note::NoteAdd;
 use crate::send::spool::Id;
 
-/// The file that commands come in.
-const COMMANDS: &str = "cmd.qi";
+/// Settings, templates, clocks, commands: what is asked beside handing over.
+mod aside;
+
+use aside::Aside;
+
 /// The longest that one transaction may take, with all its tries.
 const DEADLINE: Duration = Duration::from_mins(1);
-/// A step that has work for longer than this makes a pause, so that its end is seen.
-const STEP: Duration = Duration::from_mins(5);
+/// A step that has work for longer than this makes a pause, so that what is asked beside has its turn.
+const STEP: Duration = Duration::from_mins(2);
 /// The same once the agent is to end: whoever stops it waits.
 const LAST_DEADLINE: Duration = Duration::from_secs(10);
 const LAST_STEP: Duration = Duration::from_secs(20);
 /// After the first failure, and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
-/// How often settings and commands that have come are looked at. It asks the Notecard, not the network.
-const LOOK: Duration = Duration::from_mins(2);
-/// How often the clocks are compared once the time is known.
-const COMPARE: Duration = Duration::from_hours(1);
-/// A note that the Notecard refuses for itself is given up after so many times.
+/// A note that the Notecard refuses for what it is, is given up after so many times; one that it refuses for reasons that
+/// nobody knows, after this long: they may pass.
 const MOST_REFUSALS: u32 = 3;
-/// So many commands are taken in one look.
-const MOST_COMMANDS: usize = 10;
+const LONGEST_REFUSAL: Duration = Duration::from_hours(24);
+/// While nobody knows the time, readings wait for it this long.
+const HOLD: Duration = Duration::from_hours(24);
+/// How often the Notecard is asked to cut the power, and the pause between.
+const ATTN_TRIES: u32 = 5;
+const ATTN_PAUSE: Duration = Duration::from_secs(10);
 
 /// The thread's state.
 pub(super) struct Courier {
     shared: Arc<Shared>,
     station: Station,
-    templates: Vec<Template>,
     notecard: Option<Notecard>,
-    /// The Notecard knows its settings and templates.
-    prepared: bool,
+    aside: Aside,
     pause: Duration,
     /// Nothing is tried before this.
     not_before: Duration,
-    next_look: Duration,
-    next_time: Duration,
-    /// Of the environment that was applied, Unix s.
-    environment: Option<i64>,
+    /// There will be no further step in this start.
+    is_last: bool,
     /// Something that was handed over should go at once.
     sync: bool,
     /// A note that the Notecard may have or not. Asked for in the same words again, it is not queued twice.
     doubtful: Option<(Id, Note, NoteAdd)>,
-    refused: Option<(Id, u32)>,
+    refused: Option<Refused>,
+    /// When a refused note was last told of.
+    told: Option<Duration>,
+}
+
+/// A note that the Notecard does not take.
+#[derive(Debug, Clone, Copy)]
+struct Refused {
+    id: Id,
+    times: u32,
+    since: Duration,
 }
 
 impl Courier {
@@ -73,26 +76,24 @@ impl Courier {
         Self {
             shared,
             station,
-            templates,
             notecard: None,
-            prepared: false,
+            aside: Aside::new(templates),
             pause: FIRST_PAUSE,
             not_before: Duration::ZERO,
-            next_look: Duration::ZERO,
-            next_time: Duration::ZERO,
-            environment: None,
+            is_last: false,
             sync: false,
             doubtful: None,
             refused: None,
+            told: None,
         }
     }
 
     /// Until the agent stops, and then once more.
     pub fn run(mut self) {
         loop {
-            let stopping = self.shared.is_stopping();
+            self.is_last = self.shared.is_stopping();
             let next = self.step();
-            if stopping {
+            if self.is_last {
                 return;
             }
             let wait = next.saturating_sub(self.shared.uptime());
@@ -105,23 +106,29 @@ impl Courier {
     pub fn last_step(&mut self, sleep: Option<Duration>) -> bool {
         // What failed before may go well now: there is no later.
         self.not_before = Duration::ZERO;
-        let mut well = self.attempt();
-        if let Some(time) = sleep {
-            let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        self.is_last = true;
+        let well = self.attempt();
+        well & sleep.is_none_or(|time| self.cut_power(time))
+    }
+
+    /// Not given up easily: a machine that stays on empties its battery.
+    fn cut_power(&mut self, time: Duration) -> bool {
+        let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        for _ in 0..ATTN_TRIES {
             // The state is on disk: there is nothing for the Notecard to keep.
-            let asked = self.transact(&CardAttn::sleep(seconds, Vec::new()));
-            match asked {
-                Ok(_) => tracing::info!(sleep.s = seconds, "the Notecard will cut the power"),
-                Err(error) => {
-                    tracing::error!(
-                        error = format!("{error:#}"),
-                        "the Notecard will not cut the power"
-                    );
-                    well = false;
+            match self.transact(&CardAttn::sleep(seconds, Vec::new())) {
+                Ok(_) => {
+                    tracing::info!(sleep.s = seconds, "the Notecard will cut the power");
+                    return true;
                 }
+                Err(error) => tracing::error!(
+                    error = format!("{error:#}"),
+                    "the Notecard does not cut the power"
+                ),
             }
+            self.shared.clock.sleep(ATTN_PAUSE);
         }
-        well
+        false
     }
 
     /// Does what is due, and says when the next thing is.
@@ -131,7 +138,7 @@ impl Courier {
             return self.not_before;
         }
         if self.attempt() {
-            self.next_look.min(self.next_time)
+            self.aside.next()
         } else {
             self.not_before
         }
@@ -151,7 +158,7 @@ impl Courier {
         );
         if reason(&error).is_none() {
             // It may have been exchanged meanwhile, or have lost its memory.
-            self.prepared = false;
+            self.aside.prepare_again();
         }
         self.not_before = self.shared.uptime() + self.pause;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
@@ -163,179 +170,49 @@ impl Courier {
         if let Some((id, note, add)) = self.doubtful.take() {
             self.add(id, &note, add)?;
         }
-        if !self.prepared {
-            self.prepare().context("preparing the Notecard")?;
-            self.prepared = true;
-        }
-        let now = self.shared.uptime();
-        if now >= self.next_time {
-            self.compare_clocks()?;
-        }
-        if now >= self.next_look {
-            self.look().context("asking for settings and commands")?;
+        // What came in the last moment would find nobody to act on it.
+        if !self.shared.is_stopping() {
+            self.ask_aside()?;
         }
         self.hand_over()
     }
 
-    /// Settings, templates: whatever the Notecard may have forgotten or never known.
-    fn prepare(&mut self) -> anyhow::Result<()> {
-        let version = self.transact(&CardVersion::default())?;
-        tracing::info!(
-            notecard.version = version.version,
-            notecard.device = version.device.as_deref().unwrap_or_default(),
-            "the Notecard answers"
-        );
-        self.shared.facts().card.version = Some(version.version);
-        if let Some(hub) = self.hub() {
-            self.transact(&hub)?;
-        }
-        for template in self.templates.clone() {
-            let request = NoteTemplate {
-                file: template.file.to_owned(),
-                body: template.body.as_object().cloned().unwrap_or_default(),
-                length: template.length,
-                ..NoteTemplate::default()
-            };
-            self.transact(&request)
-                .with_context(|| format!("the template of {}", template.file))?;
-        }
-        // Until its first sync, a Notecard does not know the time.
-        self.sync = true;
-        Ok(())
-    }
-
-    /// What Notehub and the periods are. Without a product, they are the Notecard's own business.
-    fn hub(&self) -> Option<HubSet> {
-        let config = &self.shared.config.notecard;
-        Some(HubSet {
-            product: Some(config.product.clone()?),
-            mode: Some(Mode::Periodic),
-            outbound: Some(minutes(config.outbound.get())),
-            inbound: Some(minutes(config.inbound.get())),
-            sn: config.serial_number.clone(),
-            ..HubSet::default()
-        })
-    }
-
-    /// The Notecard's time, and how it is.
-    fn compare_clocks(&mut self) -> anyhow::Result<()> {
-        let synchronised = self.station.clock_is_synchronised();
-        let before = self.shared.uptime();
-        let time = match self.transact(&CardTime::default()) {
-            Ok(time) => time.time,
-            Err(error) if reason(&error) == Some(Reason::NoTime) => None,
-            Err(error) => return Err(error),
-        };
-        let after = self.shared.uptime();
-        let time = time.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-        {
-            let mut facts = self.shared.facts();
-            facts.time.set_system(synchronised);
-            if let Some(time) = time {
-                facts.time.set_notecard(time, (before + after) / 2);
-            }
-        }
-        self.next_time = after + if time.is_some() { COMPARE } else { LOOK };
-        let voltage = self.transact(&CardVoltage::default())?.value;
-        let temperature = self.transact(&CardTemp::default())?.value;
-        let mut facts = self.shared.facts();
-        facts.card.voltage = voltage;
-        facts.card.temperature = temperature;
-        Ok(())
-    }
-
-    /// What has come from the cloud.
-    fn look(&mut self) -> anyhow::Result<()> {
-        let environment = EnvGet {
-            names: Vec::new(),
-            time: self.environment,
-        };
-        match self.transact(&environment) {
-            Ok(environment) => {
-                self.environment = environment.time;
-                self.apply(&environment.variables);
-            }
-            Err(error) if reason(&error) == Some(Reason::NotModified) => {}
-            Err(error) => return Err(error),
-        }
-        let commands = NoteGet {
-            file: COMMANDS.to_owned(),
-            delete: true,
-        };
-        for _ in 0..MOST_COMMANDS {
-            match self.transact(&commands) {
-                Ok(note) => self.command(&note.body),
-                Err(error) if is_empty(&error) => break,
-                Err(error) => return Err(error),
-            }
-        }
-        self.next_look = self.shared.uptime() + LOOK;
-        Ok(())
-    }
-
-    fn apply(&self, variables: &BTreeMap<String, String>) {
-        let (live, refused) = Live::new(&self.shared.config, variables);
-        let mut facts = self.shared.facts();
-        let changed = facts.live != live;
-        if !changed && refused.is_empty() {
-            return;
-        }
-        tracing::info!(
-            settings.interval_s = live.interval.as_secs(),
-            settings.threshold = live.threshold,
-            settings.frames = %live.frames,
-            settings.refused = refused.join("; "),
-            "settings from the cloud"
-        );
-        facts.live = live;
-        // What could not be applied is told to who can mend it.
-        let mut why = vec!["settings".to_owned()];
-        why.extend(refused);
-        facts.wanted.health.push(why.join("; "));
-        drop(facts);
-        self.shared.to_watcher.notify();
-    }
-
-    fn command(&self, body: &Map<String, Value>) {
-        let command = body.get("cmd").and_then(Value::as_str).unwrap_or_default();
-        tracing::info!(command, "a command from the cloud");
-        {
-            let mut facts = self.shared.facts();
-            match command {
-                "snapshot" => facts.wanted.snapshot = true,
-                "health" => facts.wanted.health.push("asked".to_owned()),
-                other => {
-                    let other: String = other.chars().take(40).collect();
-                    facts.wanted.health.push(format!(
-                        "unknown command {other:?}: there are snapshot and health"
-                    ));
-                }
-            }
-        }
-        self.shared.to_watcher.notify();
-    }
-
     /// Everything that waits, alarms first, in order.
     fn hand_over(&mut self) -> anyhow::Result<()> {
-        let step = if self.shared.is_stopping() {
-            LAST_STEP
-        } else {
-            STEP
-        };
-        let until = self.shared.uptime() + step;
+        let began = self.shared.uptime();
         while let Some((id, note)) = self.shared.next() {
+            if self.is_held(&note) {
+                break;
+            }
             self.progress(Duration::ZERO);
             self.hand_over_one(id, &note)?;
-            if self.shared.uptime() > until {
-                self.next_look = self.shared.uptime();
+            let step = if self.shared.is_stopping() {
+                LAST_STEP
+            } else {
+                STEP
+            };
+            if self.shared.uptime() > began + step {
+                self.aside.look_soon();
                 break;
             }
         }
-        if self.sync {
-            self.transact(&HubSync::default())?;
-            self.sync = false;
+        if std::mem::take(&mut self.sync) {
+            self.ask_for_sync()?;
         }
         Ok(())
+    }
+
+    /// A reading keeps its own time only if somebody knows what time it is before it is handed over, in the start that made
+    /// it. An alarm does not wait for that, nor does a station whose Notecard finds no network for long.
+    fn is_held(&self, note: &Note) -> bool {
+        let now = self.shared.moment();
+        let is_patient = matches!(note.class, Class::Reading | Class::Picture) && !note.urgent;
+        is_patient
+            && note.moment.at.is_none()
+            && note.boot == self.shared.boot
+            && now.at.is_none()
+            && now.uptime < HOLD
+            && !self.is_last
     }
 
     fn hand_over_one(&mut self, id: Id, note: &Note) -> anyhow::Result<()> {
@@ -357,41 +234,54 @@ impl Courier {
     fn add(&mut self, id: Id, note: &Note, add: NoteAdd) -> anyhow::Result<()> {
         let Err(error) = self.transact(&add) else {
             self.shared.done(id);
+            self.refused = None;
             // A picture's parts are added first, and then go together.
             self.sync |= note.urgent && !add.sync;
             return Ok(());
         };
         match reason(&error) {
-            None => {
+            // It may have been done all the same.
+            None | Some(Reason::Io) => {
                 self.doubtful = Some((id, note.clone(), add));
                 Err(error)
             }
             Some(Reason::StorageFull | Reason::NotePaused | Reason::NoteMax | Reason::Penalty) => {
                 // Only a sync makes room.
-                self.transact(&HubSync::default()).ok();
+                self.ask_for_sync()?;
                 Err(error)
             }
             Some(Reason::Template | Reason::NotefileMissing) => {
-                self.prepared = false;
-                self.refused_for_itself(id, note, error)
+                self.aside.prepare_again();
+                self.does_not_take(id, note, error, true)
             }
-            Some(_) => self.refused_for_itself(id, note, error),
+            Some(_) => {
+                let is_its_own_fault = is_about_the_note(&error);
+                self.does_not_take(id, note, error, is_its_own_fault)
+            }
         }
     }
 
     /// One note that the Notecard will never take must not keep all others from it.
-    fn refused_for_itself(
+    fn does_not_take(
         &mut self,
         id: Id,
         note: &Note,
         error: anyhow::Error,
+        is_its_own_fault: bool,
     ) -> anyhow::Result<()> {
-        let times = match self.refused {
-            Some((same, times)) if same == id => times + 1,
-            _ => 1,
+        let now = self.shared.uptime();
+        let first = Refused {
+            id,
+            times: 0,
+            since: now,
         };
-        self.refused = Some((id, times));
-        if times < MOST_REFUSALS {
+        let mut refused = self
+            .refused
+            .filter(|refused| refused.id == id)
+            .unwrap_or(first);
+        refused.times += u32::from(is_its_own_fault);
+        self.refused = Some(refused);
+        if refused.times < MOST_REFUSALS && now < refused.since + LONGEST_REFUSAL {
             return Err(error);
         }
         tracing::error!(
@@ -401,13 +291,23 @@ impl Courier {
             note.body = %serde_json::Value::Object(note.body.clone()),
             "the Notecard will not take this note; it is given up"
         );
-        let mut facts = self.shared.facts();
-        let why = format!("a note to {} was refused: {error:#}", note.file);
-        facts.wanted.health.push(why);
-        drop(facts);
+        // Not of the note that tells so, and not of each of many.
+        let is_news = self.told.is_none_or(|told| now > told + LONGEST_REFUSAL);
+        if note.file != HEALTH && is_news {
+            self.told = Some(now);
+            let why = format!("a note to {} was refused: {error:#}", note.file);
+            self.shared.facts().wanted.health.push(why);
+            self.shared.to_watcher.notify();
+        }
         self.shared.done(id);
         self.refused = None;
         Ok(())
+    }
+
+    /// That the Notecard does not want to now is no reason to stop: it will by itself.
+    fn ask_for_sync(&mut self) -> anyhow::Result<()> {
+        let asked = self.transact(&HubSync::default()).map(drop);
+        pass_over(asked, "a sync").map(drop)
     }
 
     fn transact<R: Request>(&mut self, request: &R) -> anyhow::Result<R::Reply> {
@@ -442,20 +342,31 @@ impl Courier {
     }
 }
 
+/// A refusal of what is asked beside is worth a line, and no more: None. Any other error means that the Notecard is not to
+/// be had.
+fn pass_over<T>(asked: anyhow::Result<T>, what: &str) -> anyhow::Result<Option<T>> {
+    match asked {
+        Err(error) if reason(&error).is_some() => {
+            tracing::warn!(error = format!("{error:#}"), "the Notecard refuses {what}");
+            Ok(None)
+        }
+        other => other.map(Some),
+    }
+}
+
 fn reason(error: &anyhow::Error) -> Option<Reason> {
     error.downcast_ref::<NotecardError>()?.reason()
 }
 
-fn is_empty(error: &anyhow::Error) -> bool {
-    matches!(
-        reason(error),
-        Some(Reason::NoNote | Reason::NotefileMissing)
-    )
-}
-
-/// Whole minutes, at least one: 0 would be never.
-fn minutes(time: Duration) -> u32 {
-    u32::try_from(time.as_secs().div_ceil(60))
-        .unwrap_or(u32::MAX)
-        .max(1)
+/// Whether the same note would be refused at any time.
+fn is_about_the_note(error: &anyhow::Error) -> bool {
+    const TAGS: [&str; 5] = [
+        "{too-big}",
+        "{notefile-bad-name}",
+        "{note-exists}",
+        "{incompatible}",
+        "{bad-bin}",
+    ];
+    let text = error.to_string();
+    TAGS.iter().any(|tag| text.contains(tag))
 }

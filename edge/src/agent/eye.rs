@@ -51,6 +51,7 @@ impl Eye {
         clock: Clock,
         config: config::Camera,
         kept: Kept,
+        is_restored: bool,
     ) -> Self {
         Self {
             station,
@@ -61,7 +62,7 @@ impl Eye {
             camera: None,
             failures: 0,
             last: None,
-            is_restored: false,
+            is_restored,
             alarm: None,
         }
     }

@@ -18,6 +18,13 @@ pub(super) struct Remembered {
     /// When the last sign of life and the last regular picture were made, if anybody knew the time.
     pub health_at: Option<DateTime<Utc>>,
     pub picture_at: Option<DateTime<Utc>>,
+    /// Some were made at all.
+    pub health_made: bool,
+    pub picture_made: bool,
+    /// The settings that the cloud was last told of.
+    pub settings_told: Option<String>,
+    /// The damage of the camera's EEPROM was told.
+    pub eeprom_told: bool,
 }
 
 /// A file in the state folder.

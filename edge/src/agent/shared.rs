@@ -36,6 +36,8 @@ pub(super) struct Facts {
     pub live: Live,
     pub card: Card,
     pub wanted: Wanted,
+    /// The settings that the cloud was last told of.
+    pub settings_told: String,
 }
 
 /// The Notecard, as it was last seen.
@@ -70,8 +72,11 @@ impl Shared {
         supervisor: Supervisor,
         spool: Spool,
         boot: u32,
+        settings_told: Option<String>,
     ) -> Self {
         let (live, _) = Live::new(&config, &std::collections::BTreeMap::new());
+        // Those of the configuration are nothing to tell of.
+        let settings_told = settings_told.unwrap_or_else(|| live.told(&[]));
         Self {
             to_courier: clock.signal(),
             to_watcher: clock.signal(),
@@ -86,6 +91,7 @@ impl Shared {
                 live,
                 card: Card::default(),
                 wanted: Wanted::default(),
+                settings_told,
             }),
             stop: Arc::default(),
         }

@@ -13,7 +13,7 @@ use super::eye::{Eye, Look};
 use super::memory::{Memory, Remembered};
 use super::shared::Shared;
 use crate::config::Period;
-use crate::decide::{self, Action, Decision, Observation, Outcome, Reading, Reason, State};
+use crate::decide::{self, Action, Decision, Observation, Outcome, Reading, Reason};
 use crate::frame::Pixels;
 use crate::health::Worker;
 use crate::note::{Encoded, Health, Labels, Moment, Note, Origin};
@@ -22,8 +22,8 @@ use crate::note::{Encoded, Health, Labels, Moment, Note, Origin};
 const WORK: Duration = Duration::from_mins(1);
 /// The watchdog is fed at least so often while nothing is to be done.
 const NAP: Duration = Duration::from_secs(30);
-/// What is remembered is written down at least so often.
-const REMEMBER: Duration = Duration::from_hours(6);
+/// What is remembered is written down at least so often: a gap of half an hour interrupts what a state's time is counted by.
+const REMEMBER: Duration = Duration::from_mins(20);
 
 pub(super) struct Watcher {
     shared: Arc<Shared>,
@@ -32,9 +32,7 @@ pub(super) struct Watcher {
     /// Enough of the model's digest to tell it from others.
     model: String,
     memory: Memory,
-    state: State,
-    health_at: Option<DateTime<Utc>>,
-    picture_at: Option<DateTime<Utc>>,
+    remembered: Remembered,
     /// The cycle's frames so far, mended, and when they were captured: one of them will be the reading's.
     frames: Vec<(Moment, Box<Pixels>)>,
     /// The camera is not to be believed yet.
@@ -45,13 +43,20 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    pub fn new(shared: Arc<Shared>, eye: Eye, labels: Labels, memory: Memory) -> Self {
+    pub fn new(
+        shared: Arc<Shared>,
+        eye: Eye,
+        labels: Labels,
+        memory: Memory,
+        remembered: Remembered,
+    ) -> Self {
         let model = super::model_id(&eye.classifier);
-        let remembered = memory.recall();
         let state = remembered.state.with_model(&model);
         Self {
-            health_at: remembered.health_at,
-            picture_at: remembered.picture_at,
+            remembered: Remembered {
+                state,
+                ..remembered
+            },
             next_health: Duration::ZERO,
             // The first one of a start says where the camera looks.
             next_picture: Duration::ZERO,
@@ -61,7 +66,6 @@ impl Watcher {
             labels,
             model,
             memory,
-            state,
             frames: Vec::new(),
             warming: false,
         }
@@ -102,8 +106,15 @@ impl Watcher {
     pub fn once(mut self) {
         let config = &self.shared.config;
         let pictures = config.decide.frames.every.map(Period::get);
-        self.next_health = self.due(self.health_at, Some(config.health.every.get()));
-        self.next_picture = self.due(self.picture_at, pictures);
+        let Remembered {
+            health_at,
+            health_made,
+            picture_at,
+            picture_made,
+            ..
+        } = self.remembered;
+        self.next_health = self.due(health_at, health_made, Some(config.health.every.get()));
+        self.next_picture = self.due(picture_at, picture_made, pictures);
         while let Outcome::LookAgain { after } = self.look_and_tell() {
             let until = self.shared.uptime() + after;
             self.wait_until(until);
@@ -115,18 +126,15 @@ impl Watcher {
         self.remember();
     }
 
-    /// The uptime at which something is due again that was last done then.
-    fn due(&self, last: Option<DateTime<Utc>>, every: Option<Duration>) -> Duration {
+    /// The uptime at which something is due again that was made then, or at a time that nobody knew.
+    fn due(&self, last: Option<DateTime<Utc>>, made: bool, every: Option<Duration>) -> Duration {
         let now = self.shared.uptime();
-        let (Some(last), Some(every)) = (last, every) else {
+        let (true, Some(every)) = (made, every) else {
             return now;
         };
         // While nobody knows the time, nothing is due: that would be every time.
-        let passed = self
-            .shared
-            .moment()
-            .at
-            .map_or(0, |at| (at - last).num_seconds());
+        let passed = last.zip(self.shared.moment().at);
+        let passed = passed.map_or(0, |(last, at)| (at - last).num_seconds());
         let passed = Duration::from_secs(u64::try_from(passed).unwrap_or(0));
         now + every.saturating_sub(passed)
     }
@@ -170,7 +178,8 @@ impl Watcher {
             let first = self.next_health == Duration::ZERO;
             why.push(if first { "start" } else { "regular" }.to_owned());
             self.next_health = now + self.shared.config.health.every.get();
-            self.health_at = self.shared.moment().at.or(self.health_at);
+            self.remembered.health_at = self.shared.moment().at.or(self.remembered.health_at);
+            self.remembered.health_made = true;
         }
         if !why.is_empty() {
             self.tell_health(&why.join("; "), urgent);
@@ -195,9 +204,9 @@ impl Watcher {
             powered: self.eye.station.powered(&self.shared.clock),
             seen,
         };
-        let state = std::mem::take(&mut self.state);
+        let state = std::mem::take(&mut self.remembered.state);
         let (state, decision) = decide::observe(&settings, state, observation);
-        self.state = state;
+        self.remembered.state = state;
         tracing::debug!(decision.reason = %decision.reason, "decided");
         self.warming = matches!(
             decision.reason,
@@ -280,7 +289,8 @@ impl Watcher {
         let due = now >= self.next_picture;
         if due {
             self.next_picture = now + every.get();
-            self.picture_at = self.shared.moment().at.or(self.picture_at);
+            self.remembered.picture_at = self.shared.moment().at.or(self.remembered.picture_at);
+            self.remembered.picture_made = true;
         }
         due
     }
@@ -314,14 +324,14 @@ impl Watcher {
             uptime: self.shared.uptime(),
             spool: count(depth.waiting as u64),
             dropped: count(depth.dropped),
-            rejected: self.state.rejected(),
+            rejected: self.remembered.state.rejected(),
             sensor_voltage: conditions.map(|conditions| conditions.vdd),
             sensor_temperature: conditions.and_then(|conditions| conditions.ambient),
             card_voltage: narrow(facts.card.voltage),
             card_temperature: narrow(facts.card.temperature),
             model: self.model.clone(),
-            moved: self.state.moved(),
-            fault: self.state.fault().is_some() || self.eye.is_restored(),
+            moved: self.remembered.state.moved(),
+            fault: self.remembered.state.fault().is_some() || self.eye.is_restored(),
             why: why.to_owned(),
             clock: facts.time.source(),
             interval: facts.live.interval,
@@ -369,12 +379,9 @@ impl Watcher {
 
     fn remember(&mut self) {
         self.next_memory = self.shared.uptime() + REMEMBER;
-        let remembered = Remembered {
-            state: self.state.clone(),
-            health_at: self.health_at,
-            picture_at: self.picture_at,
-        };
-        if let Err(error) = self.memory.remember(&remembered) {
+        self.remembered.settings_told = Some(self.shared.facts().settings_told.clone());
+        self.remembered.eeprom_told = self.eye.is_restored();
+        if let Err(error) = self.memory.remember(&self.remembered) {
             tracing::warn!(
                 error = format!("{error:#}"),
                 "what is going on could not be written down; after a restart it begins anew"

@@ -1,13 +1,12 @@
 //! `edge run`: the agent, for as long as the machine has power; and `edge once`: one cycle of it.
 
 use std::process::ExitCode;
-use std::sync::Mutex;
 
 use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
 
 use super::station;
-use crate::agent::{Agent, Setup};
+use crate::agent::{self, Agent, Setup};
 use crate::classify;
 use crate::clock::Clock;
 use crate::config::Period;
@@ -53,8 +52,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 pub fn once(options: &OnceOptions) -> anyhow::Result<ExitCode> {
-    let nobody = Told::Nobody(Mutex::default());
-    let agent = prepare(&options.station, Supervisor::new(nobody))?;
+    let agent = prepare(&options.station, Supervisor::new(Told::Nobody))?;
     let handed_over = agent.once(options.sleep.map(Period::get));
     Ok(if handed_over {
         ExitCode::SUCCESS
@@ -70,7 +68,7 @@ fn prepare(options: &station::Place, supervisor: Supervisor) -> anyhow::Result<A
     station::start_logs("info");
     let classifier = station::classifier(&configured.config)?;
     tracing::info!(
-        model = classifier.checked().sha256.get(..8).unwrap_or_default(),
+        model = agent::model_id(&classifier),
         model.labels = classifier.labels().join(", "),
         model.runtime = classifier.runtime(),
         state = %configured.state_dir.display(),

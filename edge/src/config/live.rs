@@ -68,7 +68,23 @@ impl Live {
         });
         // The distance between the two thresholds stays in proportion.
         live.clear = config.decide.clear * live.threshold / config.decide.threshold;
+        if let Err(error) = config.decisions(&live).check() {
+            // Each is good in itself, but not together with the rest of the configuration.
+            refused.push(format!("interval: {error:#}"));
+            live.interval = config.camera.interval.get();
+        }
         (live, refused)
+    }
+
+    /// What the cloud is told of it, in one line, by which a change is known.
+    pub fn told(&self, refused: &[String]) -> String {
+        format!(
+            "{} s, {}, {}; {}",
+            self.interval.as_secs(),
+            self.threshold,
+            self.frames,
+            refused.join("; ")
+        )
     }
 }
 

@@ -154,27 +154,7 @@ impl Site {
         if !options.serial {
             bus.attach(options.config.notecard.address, notecard.on_i2c());
         }
-        let about = notehub::Station {
-            device,
-            sn: options
-                .config
-                .notecard
-                .serial_number
-                .clone()
-                .unwrap_or_else(|| scene.name()),
-            product: options.config.notecard.product.clone().unwrap_or_default(),
-            app: "app:00000000-0000-4000-8000-000000000000".to_owned(),
-            fleets: Vec::new(),
-            location: Some(notehub::Location {
-                lat: 43.0766,
-                lon: -89.4457,
-                name: "Shorewood Hills WI".to_owned(),
-                country: "US".to_owned(),
-                timezone: "America/Chicago".to_owned(),
-                tower: "310,410,17169,77315594".to_owned(),
-            }),
-            transport: "cell:emtc".to_owned(),
-        };
+        let about = about(&options, scene, device);
         let notehub = Notehub::new(clock.clone(), options.seed, options.route.clone(), about);
         let hardware = Emulated {
             bus,
@@ -221,7 +201,7 @@ impl Site {
             station: Station::Emulated(Box::new(hardware)),
             state_dir: self.options.state_dir.clone(),
             classifier: Classifier::load(&self.onnx, &Runtime::Embedded)?,
-            supervisor: Supervisor::new(Told::Nobody(Mutex::default())),
+            supervisor: Supervisor::new(Told::Nobody),
             chance: ChaCha8Rng::seed_from_u64(self.options.seed),
         })?;
         self.starts.push(Start {
@@ -377,6 +357,27 @@ impl Site {
             self.notecard.tally(),
             violations,
         )
+    }
+}
+
+/// What Notehub knows of the device.
+fn about(options: &Options, scene: &Scene, device: String) -> notehub::Station {
+    let config = &options.config.notecard;
+    notehub::Station {
+        device,
+        sn: config.serial_number.clone().unwrap_or_else(|| scene.name()),
+        product: config.product.clone().unwrap_or_default(),
+        app: "app:00000000-0000-4000-8000-000000000000".to_owned(),
+        fleets: Vec::new(),
+        location: Some(notehub::Location {
+            lat: 43.0766,
+            lon: -89.4457,
+            name: "Shorewood Hills WI".to_owned(),
+            country: "US".to_owned(),
+            timezone: "America/Chicago".to_owned(),
+            tower: "310,410,17169,77315594".to_owned(),
+        }),
+        transport: "cell:emtc".to_owned(),
     }
 }
 

@@ -5,12 +5,9 @@
 //! 0 means to read. Write and read are one transfer with a repeated START, which is what `linux-embedded-hal` makes of it.
 
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
 use embedded_hal::i2c::{Error, I2c, NoAcknowledgeSource, Operation};
-use linux_embedded_hal::I2cdev;
 
 use super::notecard::link::{Link, LinkError, Pacing};
 
@@ -26,18 +23,6 @@ pub struct SerialOverI2c<B> {
     address: u8,
     /// What the last transfer said that waits.
     waiting: usize,
-}
-
-/// A bus of this machine.
-pub fn open(path: &Path, address: u8) -> anyhow::Result<SerialOverI2c<I2cdev>> {
-    let bus = I2cdev::new(path).with_context(|| {
-        format!(
-            "cannot open {}; on a Raspberry Pi, switch I2C on with `sudo raspi-config nonint do_i2c 0`, and add the user \
-             of this program to the group i2c",
-            path.display()
-        )
-    })?;
-    Ok(SerialOverI2c::new(bus, address))
 }
 
 impl<B: I2c> SerialOverI2c<B> {

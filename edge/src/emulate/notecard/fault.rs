@@ -23,6 +23,8 @@ pub enum Fault {
     Heartbeats(u32),
     /// It is not done, and the reply says so.
     Io,
+    /// It is not done, and the reply is this error.
+    Refused(&'static str),
     /// A restart that keeps the time.
     Reset(Moment),
     /// A restart for want of power.

@@ -158,7 +158,12 @@ impl Card {
         if fault == Some(Fault::Deaf) {
             return;
         }
-        let reply = self.answer(line, fault == Some(Fault::Io));
+        let refused = match fault {
+            Some(Fault::Io) => Some("{io}"),
+            Some(Fault::Refused(tag)) => Some(tag),
+            _ => None,
+        };
+        let reply = self.answer(line, refused);
         self.reply(door, free + self.options.latency, reply, fault, per_byte);
     }
 
@@ -253,7 +258,7 @@ impl Card {
     }
 
     /// The reply to a line, without its end.
-    fn answer(&mut self, line: &str, io: bool) -> Option<String> {
+    fn answer(&mut self, line: &str, refused: Option<&str>) -> Option<String> {
         let checked = crc::take(line);
         let damaged = match &checked {
             Some(checked) => !checked.intact,
@@ -285,8 +290,8 @@ impl Card {
             Some(sequence) => crc::add(&reply, sequence),
             None => reply,
         };
-        if io {
-            return Some(add_check(refuse("the request was not done", "{io}")));
+        if let Some(tag) = refused {
+            return Some(add_check(refuse("the request was not done", tag)));
         }
         if expected.is_some() && sequence != expected {
             self.tally.unguarded += 1;

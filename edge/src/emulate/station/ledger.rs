@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Options;
 use super::plan::{Plan, What};
@@ -41,6 +41,8 @@ pub struct Ledger {
     pub alerts: Vec<String>,
     pub pictures: usize,
     pub health: usize,
+    /// Readings that do not say when they were made.
+    pub undated: usize,
     /// Events that Notehub has, its own included, and those that its route has not delivered.
     pub events: usize,
     pub unrouted: usize,
@@ -52,6 +54,52 @@ pub struct Ledger {
     pub notecard: Tally,
 }
 
+/// What Notehub has of the agent's notes.
+#[derive(Default)]
+struct Arrived {
+    /// By boot and seq, and by part (0 where there are none): how many times.
+    parts: BTreeMap<(u32, u32), BTreeMap<u64, usize>>,
+    files: BTreeMap<(u32, u32), String>,
+    /// Why they were sent.
+    alerts: Vec<String>,
+    undated: usize,
+    events: usize,
+}
+
+impl Arrived {
+    fn of(notehub: &Notehub) -> Self {
+        let mut arrived = Self::default();
+        for event in notehub.events() {
+            arrived.events += 1;
+            arrived.take(&event);
+        }
+        arrived
+    }
+
+    fn take(&mut self, event: &Map<String, Value>) {
+        let body = event.get("body").unwrap_or(&Value::Null);
+        let number = |key: &str| body.get(key).and_then(Value::as_u64);
+        let narrow = |key: &str| number(key).and_then(|number| u32::try_from(number).ok());
+        let (Some(boot), Some(seq)) = (narrow("boot"), narrow("seq")) else {
+            return;
+        };
+        let file = event
+            .get("file")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let times = self.parts.entry((boot, seq)).or_default();
+        *times.entry(number("part").unwrap_or(0)).or_default() += 1;
+        if times.values().sum::<usize>() == 1 {
+            if file == ALERT {
+                let why = body.get("why").and_then(Value::as_str);
+                self.alerts.push(why.unwrap_or_default().to_owned());
+            }
+            self.undated += usize::from(file == THERMAL && number("t") == Some(0));
+        }
+        self.files.insert((boot, seq), file.to_owned());
+    }
+}
+
 impl Ledger {
     pub(super) fn new(
         options: &Options,
@@ -61,29 +109,7 @@ impl Ledger {
         notecard: Tally,
         violations: Vec<String>,
     ) -> Self {
-        let events = notehub.events();
-        let mut arrived: BTreeMap<(u32, u32), BTreeMap<u64, usize>> = BTreeMap::new();
-        let mut files: BTreeMap<(u32, u32), String> = BTreeMap::new();
-        let mut alerts = Vec::new();
-        for event in &events {
-            let body = event.get("body").unwrap_or(&Value::Null);
-            let number = |key: &str| body.get(key).and_then(Value::as_u64);
-            let narrow = |key: &str| number(key).and_then(|number| u32::try_from(number).ok());
-            let (Some(boot), Some(seq)) = (narrow("boot"), narrow("seq")) else {
-                continue;
-            };
-            let times = arrived.entry((boot, seq)).or_default();
-            *times.entry(number("part").unwrap_or(0)).or_default() += 1;
-            let file = event
-                .get("file")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned();
-            if file == ALERT && times.values().sum::<usize>() == 1 {
-                alerts.push(body["why"].as_str().unwrap_or_default().to_owned());
-            }
-            files.insert((boot, seq), file);
-        }
+        let arrived = Arrived::of(notehub);
         let made: Vec<(u32, u32)> = starts
             .iter()
             .flat_map(|start| {
@@ -92,12 +118,19 @@ impl Ledger {
             })
             .collect();
         let is_whole = |note: &(u32, u32)| {
-            let parts = arrived.get(note).map_or(0, BTreeMap::len);
-            let file = files.get(note).map(String::as_str);
+            let parts = arrived.parts.get(note).map_or(0, BTreeMap::len);
+            let file = arrived.files.get(note).map(String::as_str);
             parts >= if file == Some(FRAME) { PARTS } else { 1 }
         };
-        let count = |wanted: &str| files.values().filter(|file| *file == wanted).count();
+        let count = |wanted: &str| {
+            arrived
+                .files
+                .values()
+                .filter(|file| *file == wanted)
+                .count()
+        };
         Self {
+            alerts: arrived.alerts.clone(),
             days: options.days,
             starts: starts.len(),
             missing: made
@@ -107,15 +140,16 @@ impl Ledger {
                 .collect(),
             made: made.len(),
             repeated: arrived
+                .parts
                 .values()
                 .flat_map(BTreeMap::values)
                 .map(|times| times - 1)
                 .sum(),
             readings: count(THERMAL),
-            alerts,
+            undated: arrived.undated,
             pictures: count(FRAME),
             health: count(HEALTH),
-            events: events.len(),
+            events: arrived.events,
             unrouted: notehub.given_up().len(),
             hot_spots: plan.hot_spots(),
             power_cuts: plan
@@ -128,9 +162,12 @@ impl Ledger {
         }
     }
 
-    /// Nothing is missing, and nobody broke a rule.
+    /// Nothing is missing, every reading has its time, and nobody broke a rule.
     pub fn is_good(&self) -> bool {
-        self.missing.is_empty() && self.violations.is_empty() && self.unrouted == 0
+        self.missing.is_empty()
+            && self.violations.is_empty()
+            && self.unrouted == 0
+            && self.undated == 0
     }
 }
 
@@ -156,6 +193,12 @@ impl fmt::Display for Ledger {
             mark(self.missing.is_empty())
         )?;
         writeln!(f, "  readings, each once            {:>7}", self.readings)?;
+        writeln!(
+            f,
+            "  of these without their time    {:>7} {}",
+            self.undated,
+            mark(self.undated == 0)
+        )?;
         writeln!(
             f,
             "  pictures, each in {PARTS} parts      {:>7}",
