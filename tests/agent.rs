@@ -2,6 +2,8 @@
 
 mod behaviour;
 mod examine;
+mod life;
 mod settings;
 mod station;
+#[cfg(feature = "cloud")]
 mod week;

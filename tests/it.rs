@@ -5,18 +5,32 @@
 
 mod support;
 
+#[cfg(feature = "cloud")]
 mod commands;
+#[cfg(feature = "cloud")]
 mod crash;
+#[cfg(feature = "cloud")]
 mod deliver;
+#[cfg(feature = "cloud")]
 mod incidents;
+#[cfg(feature = "cloud")]
 mod process;
+#[cfg(feature = "cloud")]
 mod receive;
 
+#[cfg(feature = "cloud")]
 mod alert;
+#[cfg(feature = "cloud")]
 mod demo;
+#[cfg(feature = "cloud")]
 mod destinations;
+#[cfg(feature = "cloud")]
 mod embedded;
+#[cfg(feature = "cloud")]
 mod retry;
+#[cfg(feature = "cloud")]
+mod stations;
+#[cfg(feature = "cloud")]
 mod transform;
 
 mod agent;
@@ -27,6 +41,7 @@ mod fit;
 mod frames;
 mod gate;
 mod notecard;
+#[cfg(feature = "cloud")]
 mod notehub;
 mod pictures;
 mod scene;

@@ -89,7 +89,7 @@ fn reading(seq: u32) -> Synced {
         file: "thermal.qo".to_owned(),
         note_id: String::new(),
         when: Some(start().timestamp() + i64::from(seq) * 300),
-        body: json!({ "anomaly": 0.25, "cold": 0.75, "seq": seq, "boot": 77_000 }),
+        body: json!({ "anomaly": 0.25, "cold": 0.25, "hot": 0.0, "warm": 0.5, "seq": seq, "boot": 77_000 }),
         payload: None,
     }
 }

@@ -1,16 +1,22 @@
 //! What the tests stand on.
 
 /// The service with its loops turned by hand.
+#[cfg(feature = "cloud")]
 pub mod app;
 /// A proxy before Postgres that can be cut.
+#[cfg(feature = "cloud")]
 pub mod chaos;
 /// A database for each test.
+#[cfg(feature = "cloud")]
 pub mod database;
 /// The agent's program.
 pub mod edge;
 /// Events as Notehub posts them.
+#[cfg(feature = "cloud")]
 pub mod event;
 /// The program as a process.
+#[cfg(feature = "cloud")]
 pub mod program;
 /// A scripted HTTP server.
+#[cfg(feature = "cloud")]
 pub mod receiver;

@@ -38,7 +38,7 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use scope::Scope;
-pub use tutorial::{TUTORIAL_FILE, TUTORIAL_TRANSFORM, TUTORIAL_VALUE};
+pub use tutorial::{DEFAULT_TRANSFORM, TUTORIAL_FILE, TUTORIAL_TRANSFORM, TUTORIAL_VALUE};
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -178,10 +178,23 @@ pub struct Rule {
     pub severity: Severity,
     pub notify: Vec<String>,
     pub message: Option<Expression>,
+    /// How the default text tells the value.
+    pub wording: Wording,
     pub cooldown: Duration,
     /// `None` is "none": never remind.
     pub repeat: Option<Duration>,
     pub max_age: Duration,
+}
+
+/// What the default text says of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wording {
+    /// The value beside the limit: "0.88 above 0.7".
+    Limit,
+    /// The value is for how many hours something has lasted, and the note's `why` says what.
+    Hours,
+    /// The value is 1 or 0; what there is to say is the note's `why`.
+    Reason,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -96,6 +96,14 @@ fn describe() {
         "cloud_process_errors_total",
         "Errors left with events, by the part that failed."
     );
+    describe_counter!(
+        "cloud_process_repeats_total",
+        "Events that brought a note of the agent once more."
+    );
+    describe_counter!(
+        "cloud_process_frame_parts_forgotten_total",
+        "Parts of incomplete pictures that made room for newer ones."
+    );
     describe_histogram!(
         "cloud_process_batch_seconds",
         "Time of one batch from taking events to the commit."

@@ -8,9 +8,12 @@
 //! Nothing here touches the network or reads the clock: `now` is given to the tick. A failing expression leaves its error
 //! with the event and harms nothing else. An event that the database will not take is set aside alone, with its error.
 //!
-//! Who owns what: `record` takes events and writes measurements, devices, errors; `incident` writes alerts and incidents.
+//! Who owns what: `record` takes events and writes measurements, devices, errors; `identity` knows which events are one
+//! note; `frame` puts pictures together; `incident` writes alerts and incidents.
 
 pub mod alert;
+pub mod frame;
+pub mod identity;
 pub mod incident;
 pub mod notice;
 pub mod plan;
@@ -56,6 +59,8 @@ pub struct Taken {
     pub queued_at: DateTime<Utc>,
     /// Asked for by `replay`.
     pub again: bool,
+    /// The event that brought this very note before; then nothing follows from this one.
+    pub repeat_of: Option<String>,
     pub raw: String,
     pub value: Value,
 }
@@ -96,6 +101,7 @@ impl Taken {
 #[derive(Debug, Default)]
 pub struct Effects {
     pub points: Vec<(usize, series::Point)>,
+    pub parts: Vec<(usize, frame::Part)>,
     pub deliveries: Vec<(usize, route::Routed)>,
     pub errors: Vec<(usize, String, TransformError)>,
     pub alerts: HashMap<AlertKey, Alert>,
@@ -165,9 +171,10 @@ impl Processor {
     async fn apply(
         &self,
         connection: &mut PgConnection,
-        events: Vec<Taken>,
+        mut events: Vec<Taken>,
         now: DateTime<Utc>,
     ) -> anyhow::Result<()> {
+        identity::tell_repeats(connection, &mut events).await?;
         let alerts = incident::load(connection, &self.plan, &events).await?;
         let plan = self.plan.clone();
         let (events, rest, alerts, effects) = self
@@ -187,6 +194,7 @@ impl Processor {
             .map(|(event, routed)| NewDelivery::of_route(&events[*event], routed))
             .collect();
         outbox::enqueue(connection, &routed, now).await?;
+        frame::collect(connection, &events, &effects.parts, now).await?;
         incident::follow(connection, self, &events, effects, alerts, now).await
     }
 
@@ -229,6 +237,9 @@ fn decide(
     for (index, event) in events.iter().enumerate() {
         if index > 0 && started.elapsed() > BUDGET {
             return (index, effects);
+        }
+        if event.repeat_of.is_some() {
+            continue;
         }
         measure(plan, index, event, now, &mut effects);
         for (route, routing) in route::route(plan, event, now) {
@@ -287,7 +298,16 @@ fn decide(
 }
 
 fn measure(plan: &Plan, index: usize, event: &Taken, now: DateTime<Utc>, effects: &mut Effects) {
+    let part = frame::is_part(event);
+    if part {
+        match frame::part(event) {
+            Ok(part) => effects.parts.push((index, part)),
+            Err(error) => effects.errors.push((index, frame::PART.to_owned(), error)),
+        }
+    }
     let points = match &plan.series {
+        // What a part of a picture says of itself is no measurement.
+        None if part => Vec::new(),
         None => series::points(event.body()),
         Some(transform) => match transform.run(&event.value, now) {
             Outcome::Json(value) => series::points(&value),

@@ -1,7 +1,9 @@
 //! All routes on one page, grouped by who calls them.
 
 pub mod api;
+pub mod frames;
 pub mod pages;
+mod picture;
 pub mod probe;
 
 use std::future::Future;
@@ -29,6 +31,8 @@ pub fn router(app: App) -> Router {
     // People and scripts, with the people token.
     let people = Router::new()
         .route("/api/v1/devices", get(api::devices))
+        .route("/api/v1/devices/{uid}/frames", get(frames::list))
+        .route("/api/v1/devices/{uid}/frames/{frame}", get(frames::frame))
         .route("/api/v1/events/{uid}", get(api::event))
         .route("/api/v1/incidents", get(api::incidents))
         .route("/api/v1/incidents/{id}/acknowledge", post(api::acknowledge))

@@ -381,14 +381,14 @@ impl Config {
         within(camera.deadline, "5s", "10m", "deadline")?;
         within(camera.interval, "10s", "1d", "interval")?;
         within(camera.warm_up, "0s", "1h", "warm_up")?;
-        // Two subpages are lost when the camera is set up, and one may be torn.
-        let needed = (2.0 * f64::from(camera.average) + 4.0) / camera.refresh_hz;
+        let needed = camera.settings().duration();
         ensure!(
-            camera.deadline.get().as_secs_f64() > needed,
-            "`deadline` is {}, but {} frames at {} subpages a second take {needed:.1} s",
+            camera.deadline.get() > 2 * needed,
+            "`deadline` is {}, but {} frames at {} subpages a second take {:.1} s, and some are lost: give it twice that",
             camera.deadline,
             camera.average,
-            camera.refresh_hz
+            camera.refresh_hz,
+            needed.as_secs_f64()
         );
         Ok(())
     }

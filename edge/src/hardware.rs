@@ -41,6 +41,8 @@ pub struct Emulated {
     pub serial: Option<emulate::notecard::Notecard>,
     /// Whether the machine's clock is synchronised.
     pub synchronised: Arc<AtomicBool>,
+    /// For how long the camera had power before the agent's clock began.
+    pub powered: Duration,
 }
 
 /// An I2C bus.
@@ -100,7 +102,7 @@ impl Station {
     pub fn powered(&self, clock: &Clock) -> Duration {
         match self {
             Self::Machine => machine_uptime().unwrap_or_default().max(clock.uptime()),
-            Self::Emulated(_) => clock.uptime(),
+            Self::Emulated(emulated) => emulated.powered.saturating_add(clock.uptime()),
         }
     }
 

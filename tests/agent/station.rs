@@ -1,4 +1,4 @@
-//! A simulated station for tests: its options, and a service for it to post to.
+//! A simulated station for tests.
 
 use std::time::Duration;
 
@@ -6,10 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use edge::config::Config;
 use edge::emulate::notehub::Route;
 use edge::emulate::scene::Kind;
-use edge::emulate::station::{Ledger, Options, Plan, simulate};
+use edge::emulate::station::{Options, Plan};
 use tempfile::TempDir;
-
-use crate::support::app::{TOKEN, TestApp};
 
 pub const PRODUCT: &str = "com.example.tests:boilers";
 
@@ -23,9 +21,14 @@ pub fn minutes(minutes: u64) -> Duration {
 
 /// The agent's settings, with more of them.
 pub fn config(more: &str) -> Config {
-    let text = format!("{more}\n[notecard]\nproduct = \"{PRODUCT}\"\nserial_number = \"boiler-room\"");
-    Config::parse(&text, &std::collections::BTreeMap::new(), std::path::Path::new(""))
-        .expect("the settings are good")
+    let text =
+        format!("{more}\n[notecard]\nproduct = \"{PRODUCT}\"\nserial_number = \"boiler-room\"");
+    Config::parse(
+        &text,
+        &std::collections::BTreeMap::new(),
+        std::path::Path::new(""),
+    )
+    .expect("the settings are good")
 }
 
 /// A station whose days end when the service's time begins, so that nothing comes from the future.
@@ -35,7 +38,7 @@ pub struct Simulated {
 }
 
 impl Simulated {
-    pub fn new(days: f64, plan: Plan, url: &str, now: DateTime<Utc>) -> Self {
+    pub fn new(days: f64, plan: Plan, [url, token]: [&str; 2], now: DateTime<Utc>) -> Self {
         let state = tempfile::tempdir().expect("a folder");
         let length = TimeDelta::from_std(Duration::from_secs_f64(days * 86_400.0));
         Self {
@@ -46,7 +49,7 @@ impl Simulated {
                 start: now - length.expect("some days") - TimeDelta::hours(9),
                 pace: None,
                 plan,
-                route: Route::new(url, TOKEN),
+                route: Route::new(url, token),
                 config: config(""),
                 state_dir: state.path().to_owned(),
                 serial: false,
@@ -54,22 +57,4 @@ impl Simulated {
             _state: state,
         }
     }
-
-    /// Plays it on a thread of its own, beside the service.
-    pub async fn play(self) -> Ledger {
-        tokio::task::spawn_blocking(move || {
-            simulate(self.options.clone(), &mut |_| {}).expect("the days pass")
-        })
-        .await
-        .expect("it ends")
-    }
-}
-
-/// The service's router on a port of its own.
-pub async fn serve(app: &TestApp) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let router = app.router.clone();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    format!("http://{address}/notehub")
 }

@@ -1,7 +1,7 @@
 //! Properties of the texts: whatever the names and numbers, one segment that says which incident it is about.
 
 use chrono::DateTime;
-use cloud::config::{Severity, Threshold};
+use cloud::config::{Severity, Threshold, Wording};
 use cloud::process::notice::{Facts, HotSpot, Kind, custom_text, default_text, gsm7, segments};
 use proptest::prelude::*;
 
@@ -19,6 +19,7 @@ proptest! {
         peak in prop::option::of(any::<f64>()),
         (opened_at, lasted) in (0..4_000_000_000_i64, 0..10_000_000_i64),
         timezone in prop::sample::select(vec![None, Some("America/Chicago"), Some("America/Argentina/ComodRivadavia"), Some("Pacific/Marquesas"), Some("?")]),
+        (wording, why) in (0..3_usize, prop::option::of(prop_oneof![names(), names().prop_map(|name| format!("dwell {name}"))])),
         spot in prop::option::of((any::<f64>(), -999.9..999.9, -999.9..999.9)),
     ) {
         let facts = Facts {
@@ -35,6 +36,8 @@ proptest! {
             place: names.2.as_deref(),
             timezone,
             hot_spot: spot.map(|(x, y, delta_t)| HotSpot { x, y, delta_t }),
+            wording: [Wording::Limit, Wording::Hours, Wording::Reason][wording],
+            why: why.as_deref(),
         };
         let text = default_text(&facts);
         prop_assert_eq!(segments(&text), 1, "{}", &text);

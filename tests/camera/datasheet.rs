@@ -1,4 +1,3 @@
-<<<<<<< Updated upstream
 //! The worked example of the datasheet: one pixel, step by step.
 
 use edge::capture::calibration::{Calibration, Pattern, Resolution, WORDS, Words};
@@ -97,6 +96,124 @@ fn supply_temperatures_and_the_pixel_are_the_datasheets() {
     close(view.temperature(PIXEL, 609 + 4), kelvin - 273.15, 0.005);
 }
 
+/// What Adafruit's Python driver 1.3.9, whose calculation is Melexis' library's, makes of the datasheet's camera with all
+/// pixels alike: emissivity 0.95, reflected 31 deg C, all ranges, each with and without the correction for a pattern that
+/// the camera was not calibrated in.
+#[test]
+fn other_peoples_driver_agrees_in_every_range_and_pattern() {
+    use Pattern::{Chess, Interleaved};
+    use Resolution::{Bits18, Bits19};
+    let expected = [
+        // Calibrated in, measured in, resolution, sub-page, word, then pixels and deg C.
+        (
+            Chess,
+            Chess,
+            Bits18,
+            0,
+            609,
+            [(0, 129.519), (2, 112.133), (33, 120.582), (767, 185.089)],
+        ),
+        (
+            Chess,
+            Chess,
+            Bits18,
+            1,
+            2000,
+            [(1, 218.564), (3, 204.84), (368, 144.511), (766, 323.934)],
+        ),
+        (
+            Chess,
+            Chess,
+            Bits18,
+            0,
+            5000,
+            [(0, 367.395), (33, 343.232), (400, 231.24), (767, 493.135)],
+        ),
+        (
+            Chess,
+            Interleaved,
+            Bits18,
+            0,
+            609,
+            [(0, 129.506), (1, 120.048), (3, 112.143), (400, 81.323)],
+        ),
+        (
+            Chess,
+            Interleaved,
+            Bits18,
+            1,
+            2000,
+            [(32, 236.125), (33, 218.945), (35, 205.505), (767, 325.376)],
+        ),
+        (
+            Chess,
+            Interleaved,
+            Bits19,
+            0,
+            -300,
+            [(0, 16.256), (1, 19.616), (3, 21.527), (400, 30.65)],
+        ),
+        (
+            Chess,
+            Interleaved,
+            Bits19,
+            1,
+            5000,
+            [(32, 263.689), (33, 244.837), (35, 229.916), (767, 360.511)],
+        ),
+        (
+            Interleaved,
+            Chess,
+            Bits18,
+            0,
+            609,
+            [(0, 129.506), (33, 120.312), (35, 113.428), (367, 82.499)],
+        ),
+        (
+            Interleaved,
+            Chess,
+            Bits18,
+            1,
+            2000,
+            [(1, 218.792), (3, 204.748), (34, 205.137), (766, 324.043)],
+        ),
+        (
+            Chess,
+            Interleaved,
+            Bits19,
+            0,
+            -500,
+            [(0, -10.186), (1, -2.152), (3, 2.915), (400, 22.188)],
+        ),
+    ];
+    for (calibrated, pattern, resolution, number, word, pixels) in expected {
+        let calibration = Calibration {
+            pattern: calibrated,
+            ..calibration()
+        };
+        let steps: i16 = if resolution == Bits19 { 2 } else { 1 };
+        let mut words = ram();
+        for (index, word) in [
+            (0x0308, -54),
+            (0x0328, -56),
+            (0x030a, 0x1881),
+            (0x032a, -13_115),
+        ] {
+            words[index] = (word * steps).cast_unsigned();
+        }
+        let view = calibration
+            .conditions(&words, pattern, resolution, number)
+            .expect("it is believed")
+            .seen_through(0.95, Some(31.0));
+        for (pixel, celsius) in pixels {
+            assert_eq!(pattern.number_of(pixel), number);
+            let own = view.temperature(pixel, i16::cast_unsigned(word));
+            // Their tables are rounded.
+            close(own, celsius, 0.02);
+        }
+    }
+}
+
 #[test]
 fn the_control_register_is_written_as_the_datasheet_says() {
     let default = Control {
@@ -126,6 +243,3 @@ fn the_control_register_is_written_as_the_datasheet_says() {
         (Rate::Half.hertz() - 0.5).abs() < 1e-9 && (Rate::SixtyFour.hertz() - 64.0).abs() < 1e-9
     );
 }
-=======
-
->>>>>>> Stashed changes

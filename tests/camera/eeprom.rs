@@ -1,4 +1,3 @@
-<<<<<<< Updated upstream
 //! The dump of a camera's first day replaces what was lost since.
 
 use std::fs;
@@ -239,6 +238,3 @@ fn a_seed_gives_the_same_camera_and_its_pixels_are_listed() {
     let calibration = edge::capture::calibration::Calibration::parse(&words).expect("it is sound");
     assert_eq!(calibration.bad, [5, 300, 700]);
 }
-=======
-
->>>>>>> Stashed changes

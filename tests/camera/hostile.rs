@@ -1,4 +1,3 @@
-<<<<<<< Updated upstream
 //! Whatever a camera says: an answer or an error, never a panic.
 
 use std::time::Duration;
@@ -96,6 +95,3 @@ proptest! {
         rig.check_accesses();
     }
 }
-=======
-
->>>>>>> Stashed changes

@@ -1,6 +1,6 @@
 //! Templates and the queue.
 
-use edge::emulate::notecard::{Network, Options, record_bytes};
+use edge::emulate::notecard::{FromNotehub, Network, Options, record_bytes};
 use edge::send::notecard::{Reason, Settings};
 use edge::send::request::card::CardStatus;
 use edge::send::request::note::{Format, NoteAdd, NoteTemplate};
@@ -128,7 +128,7 @@ fn a_full_card_refuses_until_it_has_synced() {
     let outcome = edge::emulate::notecard::Outcome::Completed;
     bench
         .card
-        .finish_sync(out.session, outcome, Default::default());
+        .finish_sync(out.session, outcome, FromNotehub::default());
     assert!(bench.card.queued().is_empty());
     assert!(
         bench

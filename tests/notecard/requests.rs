@@ -128,11 +128,11 @@ fn the_host_sleeps_and_finds_what_it_left() {
 fn long_requests_go_out_in_paced_pieces() {
     for way in WAYS {
         let mut bench = Bench::new(way);
-        let text: String = "ä\"\\".repeat(1500);
+        let text: String = "ä\"\\".repeat(1000);
         let long = NoteAdd {
             file: "long.qo".to_owned(),
             body: Some(object(json!({ "seq": 1, "text": text }))),
-            payload: Some((0..250).map(|byte: usize| (byte % 256) as u8).collect()),
+            payload: Some((0..250).collect()),
             ..NoteAdd::default()
         };
         bench.ask(&long);

@@ -210,7 +210,6 @@ enum Kind {
     Texts,
 }
 
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn allowed(request: &str) -> &'static [(&'static str, Kind)] {
     use Kind::{Flag, Integer, Object, Text, Texts};
     match request {

@@ -224,7 +224,7 @@ impl TestApp {
     }
 
     /// Ends a test: the stand-ins found nothing to complain of, and nothing is left in flight.
-    pub async fn finish(self) {
+    pub async fn finish(&self) {
         assert_eq!(self.ubidots.complaints(), Vec::<String>::new());
         assert_eq!(self.twilio.complaints(), Vec::<String>::new());
         assert_eq!(

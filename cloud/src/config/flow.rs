@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::section::Section;
-use super::{Count, Route, Rule, Severity, Threshold, expression, units};
+use super::{Count, Route, Rule, Severity, Threshold, Wording, expression, units};
 
 const EVERY_OUTBOUND_FILE: &str = "*.qo";
 pub(super) const ONCE: Count = Count { times: 1, of: 1 };
@@ -72,6 +72,7 @@ pub(super) fn rule(mut section: Section<'_>) -> Option<Rule> {
         severity: severity.unwrap_or(Severity::Critical),
         notify,
         message,
+        wording: Wording::Limit,
         cooldown,
         repeat,
         max_age,

@@ -62,7 +62,7 @@ pub(super) fn config(mut layers: Layers) -> Result<(Config, Vec<String>), Vec<St
         .collect();
     if by_default {
         routes.extend(tutorial::route(&destinations));
-        rules.push(tutorial::rule(&destinations));
+        rules.extend(tutorial::rules(&destinations));
     }
     let config = Config {
         server,

@@ -44,6 +44,19 @@ fn nothing_at_all_gives_the_defaults() {
         ("anomaly", Threshold::Above(0.7), 0.5)
     );
     assert_eq!((rule.missing, rule.notify.len()), (Some(0.0), 0));
+    let [_, dwell, fault] = config.rules.as_slice() else {
+        panic!("{:?}", config.rules);
+    };
+    assert_eq!(
+        (dwell.name.as_str(), fault.name.as_str()),
+        ("dwell", "fault")
+    );
+    for rule in [dwell, fault] {
+        assert_eq!(
+            (rule.fire, rule.missing, rule.severity),
+            (Threshold::Above(0.0), None, Severity::Warning)
+        );
+    }
 }
 
 #[test]
@@ -55,9 +68,10 @@ fn the_tutorial_is_in_force_only_without_any_route_and_rule() {
             .transform
             .as_ref()
             .map(|one| one.text.as_str()),
-        Some(TUTORIAL_TRANSFORM)
+        Some(DEFAULT_TRANSFORM)
     );
-    assert_eq!(config.rules[0].notify, ["phone"]);
+    assert_eq!(config.rules.len(), 3);
+    assert!(config.rules.iter().all(|rule| rule.notify == ["phone"]));
     assert_eq!(config.rules[0].files, ["thermal.qo", "alert.qo"]);
     let only_route = accept(&format!("{HTTP}{UBIDOTS}{ROUTE}"));
     assert_eq!((only_route.routes.len(), only_route.rules.len()), (1, 0));

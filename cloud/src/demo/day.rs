@@ -43,7 +43,7 @@ pub struct Recorded {
     pub uid: String,
     pub device: String,
     pub file: String,
-    /// When it was captured, or received where the capture time is missing.
+    /// When it was captured: by the note's own word, else by the Notecard's, else when it was received.
     pub at: DateTime<Utc>,
     pub anomaly: Option<f64>,
     pub kind: Kind,
@@ -89,7 +89,7 @@ impl Kind {
             Self::AlertAfter => "overtaken by its thermal.qo twin",
             Self::Late => "overtaken by three later notes",
             Self::TextNumbers => "numbers as text",
-            Self::NoTime => "no capture time: the time of receipt counts",
+            Self::NoTime => "no time by the Notecard: the one in the note counts",
             Self::Retried => "sent again by Notehub",
             Self::UploadedTwice => "uploaded twice by an interrupted sync",
         }
@@ -342,7 +342,9 @@ fn from_event(event: &Map<String, Value>) -> Recorded {
 }
 
 fn captured_at(event: &Map<String, Value>) -> DateTime<Utc> {
-    if let Some(when) = event.get("when").and_then(Value::as_i64) {
+    // The day's notes are numbered and their clock is right, so where there is a `t` it is believed.
+    let note = event["body"].get("seq").and(event["body"].get("t"));
+    if let Some(when) = note.or(event.get("when")).and_then(Value::as_i64) {
         return Utc.timestamp_opt(when, 0).single().unwrap_or_default();
     }
     let received = event["received"].as_f64().unwrap_or_default();

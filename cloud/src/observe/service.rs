@@ -56,6 +56,12 @@ async fn gather(app: &App) -> sqlx::Result<Vec<Gauge>> {
     .await?;
     let firing = sqlx::query!(r#"SELECT rule, count(*)::float8 AS "count!" FROM incidents WHERE resolved_at IS NULL GROUP BY rule"#).fetch_all(&app.pool).await?;
 
+    let incomplete = sqlx::query_scalar!(
+        r#"SELECT count(DISTINCT (device, boot, seq, file))::float8 AS "count!" FROM frame_parts"#
+    )
+    .fetch_one(&app.pool)
+    .await?;
+
     let destinations = |value: fn(f64, f64, f64, f64) -> f64| {
         let known = app.lanes.iter().map(|lane| {
             let row = waiting.iter().find(|row| row.destination == lane.name());
@@ -111,6 +117,11 @@ async fn gather(app: &App) -> sqlx::Result<Vec<Gauge>> {
             name: "cloud_incidents_firing",
             help: "Open incidents, by rule.",
             values: rules.collect(),
+        },
+        Gauge {
+            name: "cloud_frames_incomplete",
+            help: "Pictures of which parts are missing.",
+            values: vec![(String::new(), incomplete)],
         },
     ])
 }

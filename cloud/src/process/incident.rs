@@ -376,6 +376,7 @@ impl Due {
             stored_at: self.stored_at.unwrap_or(self.opened_at),
             queued_at: self.opened_at,
             again: false,
+            repeat_of: None,
             value: serde_json::from_str(&raw)?,
             raw,
         };

@@ -5,19 +5,21 @@
 //! Promises: a default text fits one segment, whatever names are in it, and always ends with the incident id.
 //! To fit, it shortens the place first; if that is not enough it leaves out the hot spot, then the place, and then
 //! shortens the device name and the rule. Numbers and id are never cut. No text begins with a word that carriers act on.
+//! What a station gives as its reason is cut to a few words before all that.
 
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use super::alert::rounded;
-use crate::config::{Severity, Threshold};
+use crate::config::{Severity, Threshold, Wording};
 
 mod gsm7;
+mod reading;
 
 use gsm7::{SINGLE, septets};
 pub use gsm7::{gsm7, segments};
+use reading::{hot_spot, reading, subject};
 
 /// Twilio refuses longer bodies.
 const LONGEST: usize = 1600;
@@ -65,6 +67,9 @@ pub struct Facts<'a> {
     /// IANA name; unknown ones are told in UTC.
     pub timezone: Option<&'a str>,
     pub hot_spot: Option<HotSpot>,
+    pub wording: Wording,
+    /// The note's own `why`.
+    pub why: Option<&'a str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,7 +85,7 @@ pub fn default_text(facts: &Facts) -> String {
     let mut draft = Draft {
         opening: opening(facts),
         name: one_line(facts.device_name, "device"),
-        rule: one_line(facts.rule, "value"),
+        rule: subject(facts),
         reading: reading(facts),
         hot_spot: facts.hot_spot.map_or_else(String::new, hot_spot),
         place: one_line(facts.place.unwrap_or_default(), ""),
@@ -172,30 +177,6 @@ fn opening(facts: &Facts) -> String {
     }
 }
 
-fn reading(facts: &Facts) -> String {
-    let (side, limit) = match facts.threshold {
-        Threshold::Above(limit) => ("above", number(limit)),
-        Threshold::Below(limit) => ("below", number(limit)),
-    };
-    let value = number(facts.value);
-    // Later in its life the value may be on either side of the limit, so only the opening says which.
-    match (facts.kind, facts.peak) {
-        (Kind::Opened, _) => format!("{value} {side} {limit}"),
-        (_, None) => format!("{value}, limit {limit}"),
-        (_, Some(peak)) => format!("{value}, limit {limit}, peak {}", number(peak)),
-    }
-}
-
-fn hot_spot(spot: HotSpot) -> String {
-    let HotSpot { x, y, delta_t } = spot;
-    // Anything else is no pixel of a picture, and would be long.
-    if [x, y, delta_t].iter().all(|value| value.abs() < 1000.0) {
-        format!("hot spot {x:.0},{y:.0} {delta_t:+.1}C")
-    } else {
-        String::new()
-    }
-}
-
 fn when(facts: &Facts) -> String {
     let zone = facts
         .timezone
@@ -218,17 +199,6 @@ fn when(facts: &Facts) -> String {
             opened.format("%-d %b %H:%M"),
             at.format("%-d %b %H:%M %Z")
         ),
-    }
-}
-
-/// As short as it can be said: four places, or an exponent where that would be long or nothing.
-fn number(value: f64) -> String {
-    let short = rounded(value);
-    let text = short.to_string();
-    if text.len() > 10 || (short == 0.0 && value != 0.0) {
-        format!("{value:.2e}")
-    } else {
-        text
     }
 }
 
@@ -294,6 +264,8 @@ mod tests {
             place: Some("Shorewood Hills WI"),
             timezone: Some("America/Chicago"),
             hot_spot: None,
+            wording: Wording::Limit,
+            why: None,
         }
     }
 
@@ -357,6 +329,89 @@ mod tests {
                 ..opened
             },
             "CRITICAL Lodz \"stodola\": value 0.88 above 0.7, 8 Feb 11:12 CST #17",
+        );
+    }
+
+    #[test]
+    fn a_place_that_is_none_is_not_told() {
+        for (x, y, delta_t) in [
+            (-1.0, -1.0, 8.4),
+            (12.0, 7.0, 0.0),
+            (12.0, 7.0, -0.04),
+            (12.0, 1e9, 8.4),
+            (f64::NAN, 7.0, 8.4),
+        ] {
+            let nowhere = Facts {
+                hot_spot: Some(HotSpot { x, y, delta_t }),
+                ..facts(Kind::Opened)
+            };
+            check(
+                &nowhere,
+                "CRITICAL barn-3: anomaly 0.88 above 0.7, Shorewood Hills WI, 8 Feb 12:42 CST #17",
+            );
+        }
+    }
+
+    #[test]
+    fn hours_of_one_state() {
+        let dwell = |kind, value, why| Facts {
+            severity: Severity::Warning,
+            rule: "dwell",
+            value,
+            peak: Some(5.49),
+            threshold: Threshold::Above(0.0),
+            wording: Wording::Hours,
+            why,
+            ..facts(kind)
+        };
+        check(
+            &dwell(Kind::Opened, 3.0833, Some("dwell warm")),
+            "WARNING barn-3: warm for 3.1 h, Shorewood Hills WI, 8 Feb 12:42 CST #17",
+        );
+        check(
+            &dwell(Kind::Opened, 3.0, None),
+            "WARNING barn-3: dwell for 3 h, Shorewood Hills WI, 8 Feb 12:42 CST #17",
+        );
+        check(
+            &dwell(Kind::Reminder, 4.25, Some("dwell warm")),
+            "WARNING reminder barn-3: warm for 4.3 h by now, Shorewood Hills WI, since 8 Feb 11:12 CST #17",
+        );
+        check(
+            &dwell(Kind::Resolved, 0.0, Some("dwell warm over")),
+            "RESOLVED warning barn-3: warm over, 5.5 h at most, Shorewood Hills WI, 8 Feb 11:12-12:42 CST #17",
+        );
+    }
+
+    #[test]
+    fn a_fault_and_its_reason() {
+        let fault = |kind, why| Facts {
+            severity: Severity::Warning,
+            rule: "fault",
+            value: f64::from(u8::from(kind != Kind::Resolved)),
+            peak: Some(1.0),
+            threshold: Threshold::Above(0.0),
+            wording: Wording::Reason,
+            why,
+            place: None,
+            ..facts(kind)
+        };
+        check(
+            &fault(Kind::Opened, Some("the camera does not answer")),
+            "WARNING barn-3: fault: the camera does not answer, 8 Feb 12:42 CST #17",
+        );
+        check(
+            &fault(Kind::Reminder, Some("")),
+            "WARNING reminder barn-3: fault: reported, since 8 Feb 11:12 CST #17",
+        );
+        check(
+            &fault(Kind::Resolved, Some("daily")),
+            "RESOLVED warning barn-3: fault over, 8 Feb 11:12-12:42 CST #17",
+        );
+        let long = "what\na station says ".repeat(100);
+        let text = default_text(&fault(Kind::Opened, Some(&long)));
+        assert!(
+            segments(&text) == 1 && text.len() < 120 && text.ends_with("#17"),
+            "{text}"
         );
     }
 

@@ -57,6 +57,7 @@ pub async fn take(connection: &mut PgConnection, most: i64) -> sqlx::Result<Vec<
         .map(|row| Taken {
             // What was stored was read by the same reader before.
             value: serde_json::from_str(&row.raw).unwrap_or(Value::Null),
+            repeat_of: None,
             again: queued.get(row.uid.as_str()).is_some_and(|row| row.again),
             queued_at: queued
                 .get(row.uid.as_str())
@@ -262,13 +263,23 @@ async fn processed(
     let text =
         |read: fn(&Taken) -> &str| events.iter().map(|event| read(event)).collect::<Vec<_>>();
     let captured_at: Vec<_> = events.iter().map(|event| event.captured_at).collect();
+    let repeat_of: Vec<_> = events
+        .iter()
+        .map(|event| event.repeat_of.as_deref())
+        .collect();
+    let repeats = repeat_of.iter().flatten().count();
+    if repeats > 0 {
+        metrics::counter!("cloud_process_repeats_total").increment(repeats as u64);
+    }
     sqlx::query!(
-        r#"INSERT INTO processed_events (device, captured_at, uid, processed_at)
-           SELECT device, captured_at, uid, $4 FROM unnest($1::text[], $2::timestamptz[], $3::text[]) AS t (device, captured_at, uid)
-           ON CONFLICT (device, captured_at, uid) DO UPDATE SET processed_at = excluded.processed_at"#,
+        r#"INSERT INTO processed_events (device, captured_at, uid, processed_at, repeat_of)
+           SELECT device, captured_at, uid, $5, repeat_of
+             FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[]) AS t (device, captured_at, uid, repeat_of)
+           ON CONFLICT (device, captured_at, uid) DO UPDATE SET processed_at = excluded.processed_at, repeat_of = excluded.repeat_of"#,
         &text(|event| &event.device) as _,
         &captured_at,
         &text(|event| &event.uid) as _,
+        &repeat_of as _,
         now,
     )
     .execute(connection)

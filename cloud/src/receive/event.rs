@@ -6,10 +6,13 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+
+/// How far the agent's clock may be ahead of the arrival of its note before it is not believed.
+const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// The longest uid, device or notefile name that is believed; Notehub's own are under 60 characters.
 const LONGEST_NAME: usize = 256;
@@ -27,9 +30,11 @@ pub struct Event {
     pub raw: String,
 }
 
-/// Whose clock `captured_at` comes from.
+/// Whose word `captured_at` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CapturedFrom {
+    /// The agent's (`t` in its note): a note may wait for days before the Notecard gets it.
+    Note,
     /// The Notecard's (`when`).
     When,
     /// Notehub's (`received`), because the Notecard had no time yet.
@@ -39,6 +44,7 @@ pub enum CapturedFrom {
 impl CapturedFrom {
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Note => "note",
             Self::When => "when",
             Self::Received => "received",
         }
@@ -74,9 +80,13 @@ pub fn parse(body: &[u8], now: DateTime<Utc>) -> Result<Event, Unreadable> {
     let device = name(fields.device, "device")?;
     let file = name(fields.file, "file")?;
     let received_at = moment(&fields.received).unwrap_or(now);
-    let (captured_at, captured_from) = match moment(&fields.when) {
-        Some(when) => (when, CapturedFrom::When),
-        None => (received_at, CapturedFrom::Received),
+    let (captured_at, captured_from) = if let Some(captured) = fields.body.captured_at(received_at)
+    {
+        (captured, CapturedFrom::Note)
+    } else if let Some(when) = moment(&fields.when) {
+        (when, CapturedFrom::When)
+    } else {
+        (received_at, CapturedFrom::Received)
     };
     Ok(Event {
         uid,
@@ -103,8 +113,11 @@ fn name(value: Value, key: &'static str) -> Result<String, Unreadable> {
 /// Seconds since 1970, whole or with a fraction, as a number or as text. Zero means "not set", as it does in Notehub, and
 /// so does what lies before 1970 or after 2100: such a clock was not set either.
 pub fn moment(value: &Value) -> Option<DateTime<Utc>> {
+    number(value).and_then(at)
+}
+
+fn at(seconds: f64) -> Option<DateTime<Utc>> {
     const YEAR_2100: f64 = 4_102_444_800.0;
-    let seconds = number(value)?;
     if !(1.0..YEAR_2100).contains(&seconds) {
         return None;
     }
@@ -168,6 +181,29 @@ struct Fields {
     file: Value,
     when: Value,
     received: Value,
+    body: Body,
+}
+
+/// What marks the body of a note as the agent's: all four are there, as numbers.
+#[derive(Default)]
+struct Body {
+    v: Option<f64>,
+    t: Option<f64>,
+    seq: Option<f64>,
+    boot: Option<f64>,
+}
+
+impl Body {
+    /// When the agent says that it captured this, if it can be believed: it has no time before its clock was set (0), and
+    /// nothing was captured before there was an agent, or after its note arrived.
+    fn captured_at(&self, received_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        const YEAR_2020: f64 = 1_577_836_800.0;
+        let (Some(_), Some(t), Some(_), Some(_)) = (self.v, self.t, self.seq, self.boot) else {
+            return None;
+        };
+        let captured = at(t).filter(|_| t >= YEAR_2020)?;
+        (captured.signed_duration_since(received_at) <= CLOCK_SKEW).then_some(captured)
+    }
 }
 
 #[derive(Deserialize)]
@@ -178,6 +214,18 @@ enum Key {
     File,
     When,
     Received,
+    Body,
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum BodyKey {
+    V,
+    T,
+    Seq,
+    Boot,
     #[serde(other)]
     Other,
 }
@@ -207,6 +255,7 @@ impl<'de> Visitor<'de> for ReadVisitor {
                 Key::File => fields.file = map.next_value()?,
                 Key::When => fields.when = map.next_value()?,
                 Key::Received => fields.received = map.next_value()?,
+                Key::Body => fields.body = map.next_value()?,
                 Key::Other => {
                     map.next_value::<Valid>()?;
                 }
@@ -216,7 +265,9 @@ impl<'de> Visitor<'de> for ReadVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Read, A::Error> {
-        Valid.visit_seq(seq).map(|_| Read::Other("an array"))
+        Valid::default()
+            .visit_seq(seq)
+            .map(|_| Read::Other("an array"))
     }
 
     fn visit_unit<E>(self) -> Result<Read, E> {
@@ -244,13 +295,85 @@ impl<'de> Visitor<'de> for ReadVisitor {
     }
 }
 
-/// A value that is read to its end, with all its numbers, letters and levels, and not kept. (`IgnoredAny` would let pass
-/// what no later reader can read.)
-struct Valid;
+impl<'de> Deserialize<'de> for Body {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(BodyVisitor)
+    }
+}
+
+/// Reads any value as a body; all but an object are bodies that say nothing.
+struct BodyVisitor;
+
+impl<'de> Visitor<'de> for BodyVisitor {
+    type Value = Body;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("any JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body, A::Error> {
+        let mut body = Body::default();
+        while let Some(key) = map.next_key()? {
+            match key {
+                BodyKey::V => body.v = map.next_value::<Valid>()?.number,
+                BodyKey::T => body.t = map.next_value::<Valid>()?.number,
+                BodyKey::Seq => body.seq = map.next_value::<Valid>()?.number,
+                BodyKey::Boot => body.boot = map.next_value::<Valid>()?.number,
+                BodyKey::Other => {
+                    map.next_value::<Valid>()?;
+                }
+            }
+        }
+        Ok(body)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Body, A::Error> {
+        Valid::default().visit_seq(seq).map(|_| Body::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Body, E> {
+        Ok(Body::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Body, E> {
+        Ok(Body::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Body, E> {
+        Ok(Body::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Body, E> {
+        Ok(Body::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Body, E> {
+        Ok(Body::default())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Body, E> {
+        Ok(Body::default())
+    }
+}
+
+/// A value that is read to its end, with all its numbers, letters and levels, and of which nothing is kept but whether it
+/// was a number itself. (`IgnoredAny` would let pass what no later reader can read.)
+#[derive(Default)]
+struct Valid {
+    number: Option<f64>,
+}
+
+impl Valid {
+    fn number(number: f64) -> Self {
+        Self {
+            number: Some(number),
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for Valid {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Self)
+        deserializer.deserialize_any(Self::default())
     }
 }
 
@@ -279,16 +402,24 @@ impl<'de> Visitor<'de> for Valid {
         Ok(self)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "no time and no version is that large"
+    )]
+    fn visit_i64<E>(self, number: i64) -> Result<Self, E> {
+        Ok(Self::number(number as f64))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "no time and no version is that large"
+    )]
+    fn visit_u64<E>(self, number: u64) -> Result<Self, E> {
+        Ok(Self::number(number as f64))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_f64<E>(self, number: f64) -> Result<Self, E> {
+        Ok(Self::number(number))
     }
 
     fn visit_str<E>(self, _: &str) -> Result<Self, E> {

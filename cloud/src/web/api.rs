@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::frames;
 use crate::App;
 use crate::deliver::{Lane, outbox};
 use crate::error::Error;
@@ -37,7 +38,9 @@ pub async fn event(State(app): State<App>, Path(uid): Path<String>) -> Answer {
                       'deliveries', (SELECT coalesce(jsonb_agg(to_jsonb(d) || jsonb_build_object('tries', (
                                             SELECT coalesce(jsonb_agg(a ORDER BY a.number), '[]') FROM attempts AS a WHERE a.delivery_id = d.id))), '[]')
                                        FROM deliveries AS d WHERE d.event_uid = e.uid),
-                      'incidents', (SELECT coalesce(jsonb_agg(i), '[]') FROM incidents AS i WHERE i.event_uid = e.uid)) AS "row!"
+                      'incidents', (SELECT coalesce(jsonb_agg(i), '[]') FROM incidents AS i WHERE i.event_uid = e.uid),
+                      'repeats', (SELECT coalesce(jsonb_agg(p.uid ORDER BY p.uid), '[]') FROM processed_events AS p
+                                   WHERE p.device = e.device AND p.repeat_of = e.uid)) AS "row!"
              FROM events AS e WHERE e.uid = $1"#,
         uid
     )
@@ -52,15 +55,35 @@ pub struct WhichIncidents {
 }
 
 pub async fn incidents(State(app): State<App>, Query(which): Query<WhichIncidents>) -> Answer {
-    let rows = sqlx::query_scalar!(
-        r#"SELECT coalesce(jsonb_agg(i ORDER BY i.id DESC), '[]') AS "rows!"
-             FROM (SELECT * FROM incidents WHERE $1::bool IS NULL OR (resolved_at IS NULL) = $1 ORDER BY id DESC LIMIT $2) AS i"#,
+    // The picture nearest to the opening, if there is one of that day; the index gives it from either side.
+    let rows = sqlx::query!(
+        r#"SELECT to_jsonb(i) AS "incident!", i.device AS "device!", f.at AS "at?", f.event_uid AS "event_uid?"
+             FROM (SELECT * FROM incidents WHERE $1::bool IS NULL OR (resolved_at IS NULL) = $1 ORDER BY id DESC LIMIT $2) AS i
+             LEFT JOIN LATERAL (
+                  SELECT at, event_uid FROM (
+                      (SELECT at, event_uid FROM frames WHERE device = i.device AND at >= i.opened_at AND at <= i.opened_at + interval '1 day' ORDER BY at LIMIT 1)
+                      UNION ALL
+                      (SELECT at, event_uid FROM frames WHERE device = i.device AND at < i.opened_at AND at >= i.opened_at - interval '1 day' ORDER BY at DESC LIMIT 1)) AS n
+                   ORDER BY abs(extract(epoch FROM n.at - i.opened_at)) LIMIT 1) AS f ON true
+            ORDER BY i.id DESC"#,
         which.open,
         MOST_ROWS
     )
-    .fetch_one(&app.pool)
+    .fetch_all(&app.pool)
     .await?;
-    Ok(Json(json!({ "incidents": rows })))
+    let incidents: Vec<Value> = rows
+        .into_iter()
+        .map(|row| {
+            let frame = row.at.zip(row.event_uid).map(|(at, event)| {
+                let link = frames::link(&row.device, &event);
+                json!({ "at": at, "event": event, "href": link, "png": format!("{link}.png") })
+            });
+            let mut incident = row.incident;
+            incident["frame"] = frame.into();
+            incident
+        })
+        .collect();
+    Ok(Json(json!({ "incidents": incidents })))
 }
 
 #[derive(Debug, Deserialize)]

@@ -23,7 +23,7 @@ use crate::decide::{
 use crate::frame::Pixels;
 use crate::hardware::{I2cBus, Station};
 use crate::health::Worker;
-use crate::note::{Encoded, Health, Labels, Note, Origin};
+use crate::note::{Encoded, Health, Labels, Moment, Note, Origin};
 
 /// Classifying, deciding and writing take less than this, whatever the disk does.
 const WORK: Duration = Duration::from_secs(60);
@@ -47,9 +47,11 @@ pub(super) struct Watcher {
     state: State,
     health_at: Option<DateTime<Utc>>,
     picture_at: Option<DateTime<Utc>>,
-    /// The cycle's frames so far, mended: whose picture may have to be sent.
-    frames: Vec<Box<Pixels>>,
+    /// The cycle's frames so far, mended, and when they were captured: one of them will be the reading's.
+    frames: Vec<(Moment, Box<Pixels>)>,
     failures: u32,
+    /// The camera is not to be believed yet.
+    warming: bool,
     /// The last look that showed something.
     last: Option<Conditions>,
     /// The camera's own memory is damaged, and the copy is used.
@@ -102,6 +104,7 @@ impl Watcher {
             state,
             frames: Vec::new(),
             failures: 0,
+            warming: false,
             last: None,
             eeprom_restored: false,
         }
@@ -113,7 +116,14 @@ impl Watcher {
         let mut begun = self.shared.uptime();
         while !self.shared.is_stopping() {
             let next = match self.look_and_tell() {
-                Outcome::LookAgain { after } => self.shared.uptime() + after,
+                Outcome::LookAgain { after } => {
+                    let next = self.shared.uptime() + after;
+                    if self.warming {
+                        // Cycles are counted from the first one that can come to something.
+                        begun = next;
+                    }
+                    next
+                }
                 Outcome::Reading(_) | Outcome::NoReading => {
                     // On a grid, so that a long cycle moves none of those that follow.
                     let interval = self.interval();
@@ -192,8 +202,8 @@ impl Watcher {
         if now >= self.next_memory {
             self.remember();
         }
-        // Nothing is known of the camera before the first look.
-        if self.last.is_none() && self.failures == 0 {
+        // Of a camera that was not looked through yet, or warms up, there is nothing to tell.
+        if self.failures == 0 && (self.last.is_none() || self.warming) {
             self.shared.facts().wanted.health.extend(wanted.health);
             return;
         }
@@ -217,7 +227,7 @@ impl Watcher {
         let moment = self.shared.moment();
         let Look { seen, pixels } = self.look();
         if let Some(pixels) = pixels {
-            self.frames.push(pixels);
+            self.frames.push((moment, pixels));
         }
         let observation = Observation {
             boot: self.shared.boot,
@@ -229,10 +239,11 @@ impl Watcher {
         let (state, decision) = decide::observe(&settings, state, observation);
         self.state = state;
         tracing::debug!(decision.reason = %decision.reason, "decided");
-        if matches!(
+        self.warming = matches!(
             decision.reason,
             Reason::WarmingUp { .. } | Reason::Drifting { .. }
-        ) {
+        );
+        if self.warming {
             self.frames.clear();
         }
         self.tell(&decision, moment);
@@ -246,7 +257,7 @@ impl Watcher {
         decision.outcome
     }
 
-    fn tell(&mut self, decision: &Decision, moment: crate::note::Moment) {
+    fn tell(&mut self, decision: &Decision, moment: Moment) {
         let Decision {
             outcome,
             reason,
@@ -256,6 +267,10 @@ impl Watcher {
             Outcome::Reading(reading) => Some(reading),
             _ => None,
         };
+        let chosen = reading.and_then(|reading| self.frame_of(reading));
+        // A reading is of the moment of its frame, and not of the look that confirmed it.
+        let moment = chosen.map_or(moment, |(moment, _)| *moment);
+        let encoded = chosen.map(|(_, pixels)| Encoded::of(pixels));
         let mut notes = Vec::new();
         let mut picture = None;
         for action in actions {
@@ -282,20 +297,19 @@ impl Watcher {
             if picture.is_none() && self.picture_is_due() {
                 picture = Some(false);
             }
-            if let (Some(urgent), Some(pixels)) = (picture, self.frame_of(reading)) {
+            if let (Some(urgent), Some(encoded)) = (picture, encoded) {
                 let origin = self.origin(moment);
-                notes.extend(Note::picture(&Encoded::of(pixels), urgent, origin));
+                notes.extend(Note::picture(&encoded, urgent, origin));
             }
         }
         self.shared.keep(notes);
     }
 
     /// The frame that a reading is of, counted from the end: a cycle may have begun before this start.
-    fn frame_of(&self, reading: &Reading) -> Option<&Pixels> {
+    fn frame_of(&self, reading: &Reading) -> Option<&(Moment, Box<Pixels>)> {
         let from_end = reading.frames.saturating_sub(reading.frame).max(1);
         let index = self.frames.len().checked_sub(from_end);
-        let frame = index.map_or_else(|| self.frames.last(), |index| self.frames.get(index));
-        frame.map(|pixels| &**pixels)
+        index.map_or_else(|| self.frames.last(), |index| self.frames.get(index))
     }
 
     fn picture_is_due(&mut self) -> bool {
@@ -433,7 +447,7 @@ impl Watcher {
         }
     }
 
-    fn origin(&self, moment: crate::note::Moment) -> Origin {
+    fn origin(&self, moment: Moment) -> Origin {
         Origin {
             boot: self.shared.boot,
             seq: self.shared.next_sequence(),

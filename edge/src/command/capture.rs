@@ -145,7 +145,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
 /// Until there are enough, or somebody stops it.
 fn from_camera(options: &Options) -> anyhow::Result<ExitCode> {
     let configured = options.station.load()?;
-    station::start_logs();
+    station::start_logs("info");
     let clock = Clock::system();
     let stop = clock.signal();
     station::on_signal({

@@ -67,7 +67,7 @@ fn prepare(options: &station::Place, supervisor: Supervisor) -> anyhow::Result<A
     let configured = options.load()?;
     // Before anything is done that must not happen twice: this may start the program anew.
     classify::prepare_environment(&configured.config.model.runtime())?;
-    station::start_logs();
+    station::start_logs("info");
     let classifier = station::classifier(&configured.config)?;
     tracing::info!(
         model = classifier.checked().sha256.get(..8).unwrap_or_default(),

@@ -93,6 +93,8 @@ enum Speed {
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let mut config = options.station.load()?.config;
+    // What the agent has to say of its troubles is for who asks; the ledger tells what became of them.
+    station::start_logs("off");
     config
         .notecard
         .product

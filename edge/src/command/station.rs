@@ -82,9 +82,10 @@ pub fn on_signal(act: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// To standard error: short lines, without a time where the journal adds its own.
-pub fn start_logs() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+/// To standard error: short lines, without a time where the journal adds its own. `usual` is the level if RUST_LOG sets
+/// none.
+pub fn start_logs(usual: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

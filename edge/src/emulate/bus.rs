@@ -70,6 +70,7 @@ impl Bus {
     }
 
     /// The same bus for a master with a clock of its own, who may lose power in the middle of a transfer.
+    #[must_use]
     pub fn by(&self, master: Clock) -> Self {
         Self {
             master,

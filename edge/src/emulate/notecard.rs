@@ -271,7 +271,7 @@ impl Notecard {
         card.flash.set_variable(name, value, time);
     }
 
-    /// Takes the power away for a time.
+    /// Takes the power away for this long.
     pub fn cut_power(&self, off: Duration) {
         self.with(|card| {
             let now = card.clock.uptime();

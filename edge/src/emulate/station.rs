@@ -92,6 +92,8 @@ struct Site {
     hardware: Emulated,
     hot_spots: Arc<Mutex<Vec<scene::Fault>>>,
     running: Option<Running>,
+    /// Since when the camera has power.
+    powered_since: Duration,
     starts: Vec<Start>,
     skews: u64,
 }
@@ -179,6 +181,7 @@ impl Site {
             bus,
             serial: options.serial.then(|| notecard.clone()),
             synchronised: Arc::new(AtomicBool::new(false)),
+            powered: Duration::ZERO,
         };
         Ok(Self {
             world,
@@ -191,6 +194,7 @@ impl Site {
             hardware,
             hot_spots,
             running: None,
+            powered_since: Duration::ZERO,
             starts: Vec::new(),
             skews: options.seed,
             options,
@@ -210,6 +214,7 @@ impl Site {
         let clock = Clock::simulated(local);
         let hardware = Emulated {
             bus: self.hardware.bus.by(clock.clone()),
+            powered: self.world.elapsed().saturating_sub(self.powered_since),
             ..self.hardware.clone()
         };
         let agent = Agent::new(Setup {
@@ -254,12 +259,14 @@ impl Site {
                 self.camera.cut_power(*off);
                 self.notecard.cut_power(*off);
                 self.clock.sleep(*off);
+                self.powered_since = self.world.elapsed();
                 self.power_on()?;
             }
             What::Restart => {
                 self.power_off()?;
                 self.power_on()?;
             }
+            What::NotecardFull { full } => self.notecard.set_full(*full),
             What::Network(network) => self.notecard.set_network(*network),
             What::Route { reachable } => self.notehub.set_faults(notehub::Faults {
                 down: !reachable,
@@ -304,6 +311,7 @@ impl Site {
         self.notecard.set_network(Network::Up);
         self.notehub.set_faults(notehub::Faults::default());
         self.notecard.storm(0, 0.0);
+        self.notecard.set_full(false);
         if self.running.is_none() {
             self.power_on()?;
         }

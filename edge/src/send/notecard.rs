@@ -69,6 +69,8 @@ pub struct Notecard {
     /// A request that may have been done, and its sequence number.
     unanswered: Option<(String, u16)>,
     received: Vec<u8>,
+    /// What the link last complained of, in this transaction.
+    trouble: Option<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -171,6 +173,7 @@ impl Notecard {
             lost: true,
             unanswered: None,
             received: Vec::new(),
+            trouble: None,
         }
     }
 
@@ -203,8 +206,9 @@ impl Notecard {
         let sequence = self.sequence_of(text);
         let line = crc::add(text, sequence) + "\n";
         let mut tries = 0;
-        let mut why = "there was no time for it".to_owned();
+        let mut why = "there was no time for more".to_owned();
         let mut refusal = None;
+        self.trouble = None;
         while tries < self.settings.tries {
             let tried = match tries {
                 0 => Ok(()),
@@ -223,7 +227,8 @@ impl Notecard {
                     continue;
                 }
                 Err(Failure::Late) => {
-                    why = format!("its {} were up; {why}", seconds(deadline));
+                    let last = self.trouble.take().unwrap_or(why);
+                    why = format!("its {} were up; {last}", seconds(deadline));
                     break;
                 }
                 Err(Failure::Cancelled) => {
@@ -456,12 +461,21 @@ impl Notecard {
 
     fn write(&mut self, piece: &[u8], until: Duration) -> Result<(), Failure> {
         self.wait(self.pacing.between, until)?;
-        Ok(self.link.write(piece)?)
+        let written = self.link.write(piece);
+        self.note_trouble(written)
     }
 
     fn read(&mut self, until: Duration) -> Result<bool, Failure> {
         self.wait(self.pacing.between, until)?;
-        Ok(self.link.read(&mut self.received)?)
+        let read = self.link.read(&mut self.received);
+        self.note_trouble(read)
+    }
+
+    fn note_trouble<T>(&mut self, done: Result<T, LinkError>) -> Result<T, Failure> {
+        done.map_err(|LinkError(why)| {
+            self.trouble = Some(why.clone());
+            Failure::Link(why)
+        })
     }
 
     /// Waits, unless there would be no time left then for another read or write.
@@ -531,12 +545,6 @@ impl NotecardError {
             Self::Refused { refusal, .. } => Some(refusal.reason),
             _ => None,
         }
-    }
-}
-
-impl From<LinkError> for Failure {
-    fn from(error: LinkError) -> Self {
-        Self::Link(error.0)
     }
 }
 

@@ -97,11 +97,7 @@ impl Fields<'_> {
     }
 }
 
-#[expect(
-    clippy::ref_option,
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes it so"
-)]
+#[expect(clippy::ref_option, reason = "serde passes it so")]
 fn base64<S: Serializer>(bytes: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
     let text = bytes.as_ref().map(|bytes| BASE64_STANDARD.encode(bytes));
     text.serialize(serializer)

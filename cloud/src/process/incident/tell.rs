@@ -142,6 +142,8 @@ impl Teller<'_> {
             place: event.text("best_location"),
             timezone: event.text("best_timezone"),
             hot_spot: hot_spot(event.body()),
+            wording: rule.config.wording,
+            why: event.body().get("why").and_then(Value::as_str),
         }))
     }
 }

@@ -143,6 +143,8 @@ impl Card {
         let fault = port.fault.take();
         port.came = 0;
         port.complained = false;
+        // It is read to its end before it is answered.
+        port.level = 0.0;
         let line = String::from_utf8_lossy(&line).into_owned();
         let line = line.trim();
         let free = at.max(self.memory.busy_until);

@@ -77,6 +77,13 @@ pub(super) enum Mode {
     Off,
 }
 
+impl Queued {
+    /// Of a database that Notehub does not know of.
+    pub(super) fn is_local(&self) -> bool {
+        matches!(self.file.rsplit_once('.'), Some((_, "dbx")))
+    }
+}
+
 impl Flash {
     pub fn used(&self) -> usize {
         let notes = self.queue.iter().map(|note| note.bytes + OVERHEAD);

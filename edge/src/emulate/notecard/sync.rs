@@ -15,7 +15,9 @@ use crate::clock::Signal;
 
 /// The first penalty for a network that is not there; each further one is twice as long.
 const PENALTY: Duration = Duration::from_secs(30);
-const LONGEST_PENALTY: Duration = Duration::from_secs(3600);
+const LONGEST_PENALTY: Duration = Duration::from_hours(1);
+/// Minutes; nobody lives to see the difference.
+const LONGEST_PERIOD: u64 = u32::MAX as u64;
 /// Failures before the status calls it extended.
 const EXTENDED: u32 = 2;
 
@@ -171,9 +173,7 @@ impl Card {
         let scheduled = matches!(hub.mode, Mode::Periodic | Mode::Continuous);
         // Without both times, it behaves as if there were none.
         if scheduled && hub.outbound > 0 && hub.inbound > 0 {
-            let minutes = |minutes: u64| {
-                Duration::from_secs(60).saturating_mul(u32::try_from(minutes).unwrap_or(u32::MAX))
-            };
+            let minutes = |minutes: u64| Duration::from_mins(minutes.min(LONGEST_PERIOD));
             let inbound = radio.anchor.saturating_add(minutes(hub.inbound));
             due = Some(due.map_or(inbound, |due| due.min(inbound)));
             if let Some(first) = radio.first_waiting {
@@ -203,7 +203,7 @@ impl Card {
         let session = self.flash.numbers;
         self.radio.session = Some(session);
         self.radio.requested = None;
-        let leaves = |note: &&Queued| !note.file.ends_with(".dbx");
+        let leaves = |note: &&Queued| !note.is_local();
         Some(Outgoing {
             session,
             product: self.flash.hub.product.clone(),
@@ -241,7 +241,7 @@ impl Card {
     fn complete(&mut self, session: u64, now: Duration, time: i64) {
         self.flash.ever_synced = true;
         // Numbers rise: what was added since has a higher one than the session.
-        let gone = |note: &Queued| note.number < session && !note.file.ends_with(".dbx");
+        let gone = |note: &Queued| note.number < session && !note.is_local();
         for note in self.flash.queue.extract_if(.., |note| gone(note)) {
             self.tally.notes_sent += 1;
             self.tally.bytes_sent += note.bytes as u64;

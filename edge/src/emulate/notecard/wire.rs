@@ -13,6 +13,8 @@ use crate::clock::Task;
 
 /// A start bit, eight of data and a stop bit.
 const BITS_PER_BYTE: u32 = 10;
+/// How long the pty's thread waits for a byte.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// A host's end of a serial line in memory. Reads never wait: what is not there yet is [`ErrorKind::WouldBlock`].
 #[derive(Debug)]
@@ -30,8 +32,6 @@ pub struct Pty {
     pub path: String,
     ended: Arc<AtomicBool>,
     task: Option<Task<()>>,
-    /// Held open, or the card would find its line hung up when a client leaves.
-    _host: TTYPort,
 }
 
 impl Wire {
@@ -85,26 +85,30 @@ impl Read for Wire {
 
 impl Pty {
     pub(super) fn new(notecard: Notecard) -> io::Result<Self> {
-        let (mut card, mut host) = TTYPort::pair()?;
-        // Others are to open it.
-        host.set_exclusive(false)?;
-        card.set_timeout(Duration::from_millis(2))?;
+        let (mut card, host) = TTYPort::pair()?;
+        card.set_timeout(LOOK)?;
         let path = host.name().unwrap_or_default();
+        // A client may want it for itself.
+        drop(host);
         let ended = Arc::new(AtomicBool::new(false));
         let end = ended.clone();
         let clock = notecard.clock.clone();
-        let task = clock.spawn("notecard", move || {
+        let task = clock.clone().spawn("notecard", move || {
             let mut wire = Wire::new(notecard, None);
             let mut buffer = [0; 512];
             while !end.load(Ordering::Relaxed) {
-                if let Ok(read) = card.read(&mut buffer) {
-                    // It takes all.
-                    let _ = wire.write(&buffer[..read]);
+                match card.read(&mut buffer) {
+                    Ok(read) => {
+                        // It takes all.
+                        let _ = wire.write(&buffer[..read]);
+                    }
+                    Err(error) if error.kind() == ErrorKind::TimedOut => {}
+                    // Nobody has it open.
+                    Err(_) => clock.sleep(LOOK),
                 }
-                if let Ok(given) = wire.read(&mut buffer)
-                    && card.write_all(&buffer[..given]).is_err()
-                {
-                    break;
+                if let Ok(given) = wire.read(&mut buffer) {
+                    // What is said to nobody is gone.
+                    let _ = card.write_all(&buffer[..given]);
                 }
             }
         });
@@ -112,7 +116,6 @@ impl Pty {
             path,
             ended,
             task: Some(task),
-            _host: host,
         })
     }
 }

@@ -37,6 +37,10 @@ pub enum What {
         reachable: bool,
     },
     NotecardRestart,
+    /// Whether it has no room for notes.
+    NotecardFull {
+        full: bool,
+    },
     /// With this chance something goes wrong with a request to the Notecard.
     NotecardNoise {
         chance: f64,
@@ -226,6 +230,8 @@ impl fmt::Display for What {
             Self::Route { reachable: true } => f.write_str("Notehub reaches its route"),
             Self::Route { reachable: false } => f.write_str("Notehub cannot reach its route"),
             Self::NotecardRestart => f.write_str("the Notecard restarted"),
+            Self::NotecardFull { full: true } => f.write_str("the Notecard is full"),
+            Self::NotecardFull { full: false } => f.write_str("the Notecard has room"),
             Self::NotecardNoise { chance } if *chance > 0.0 => {
                 f.write_str("the line to the Notecard is bad")
             }

@@ -65,6 +65,7 @@ pub struct Temperature {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct CardStatus {}
 
+#[expect(clippy::struct_excessive_bools, reason = "what the card tells")]
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Status {
     pub status: Option<String>,

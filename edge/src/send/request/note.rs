@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::{Fields, Request, base64, is_false};
 
 /// Queues a note.
+#[expect(clippy::struct_excessive_bools, reason = "what the request has")]
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct NoteAdd {
     pub file: String,

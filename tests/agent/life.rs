@@ -1,0 +1,216 @@
+//! How an agent begins, ends and is watched: on emulated hardware, and as a program.
+
+use std::io::Read as _;
+use std::os::unix::net::UnixDatagram;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use edge::agent::{Agent, Setup};
+use edge::classify::{Classifier, Runtime};
+use edge::clock::Clock;
+use edge::emulate::bus::Bus;
+use edge::emulate::mlx90640::{Camera, Faults, Kind, Make, Seen, synthetic};
+use edge::emulate::notecard::{FromNotehub, Notecard, Options, Outcome};
+use edge::emulate::time::World;
+use edge::frame::PIXELS;
+use edge::hardware::{Emulated, Station};
+use edge::health::{Supervisor, Told};
+use edge::model::DEMONSTRATION;
+use rand::SeedableRng as _;
+use rand::rngs::ChaCha8Rng;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::station::{config, hours, minutes};
+use crate::support::edge::command;
+
+/// A station that is in nobody's hands but the test's.
+struct Hands {
+    clock: Clock,
+    camera: Faults,
+    notecard: Notecard,
+    station: Station,
+    supervisor: Supervisor,
+    state: tempfile::TempDir,
+}
+
+impl Hands {
+    fn new() -> Self {
+        let start = "2026-03-01T12:00:00Z".parse().expect("a time");
+        let clock = Clock::simulated(World::new(start, None).local());
+        let bus = Bus::new(clock.clone(), 100_000.0);
+        let source = |_: Duration| Seen {
+            pixels: Box::new([31.0; PIXELS]),
+            die: 30.0,
+        };
+        let (camera, faults) = Camera::new(
+            Make::new(synthetic(&Kind::new(9))),
+            Box::new(source),
+            clock.clone(),
+        )
+        .expect("a camera");
+        bus.attach(0x33, camera);
+        let notecard = Notecard::new(clock.clone(), Options::default());
+        bus.attach(0x17, notecard.on_i2c());
+        Self {
+            clock,
+            camera: faults,
+            notecard,
+            station: Station::Emulated(Emulated {
+                bus,
+                serial: None,
+                synchronised: Arc::default(),
+                powered: hours(1),
+            }),
+            supervisor: Supervisor::new(Told::Nobody(Mutex::default())),
+            state: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    fn agent(&self) -> Agent {
+        Agent::new(Setup {
+            config: config(""),
+            clock: self.clock.clone(),
+            station: self.station.clone(),
+            state_dir: self.state.path().to_owned(),
+            classifier: Classifier::load(DEMONSTRATION, &Runtime::Embedded)
+                .expect("the model loads"),
+            supervisor: self.supervisor.clone(),
+            chance: ChaCha8Rng::seed_from_u64(1),
+        })
+        .expect("an agent")
+    }
+
+    /// Lets the Notecard sync, after which it knows the time.
+    fn sync(&self) {
+        let outgoing = self.notecard.begin_sync().expect("a sync");
+        let environment = FromNotehub::default();
+        self.notecard
+            .finish_sync(outgoing.session, Outcome::Completed, environment);
+    }
+
+    fn files(&self) -> Vec<String> {
+        self.notecard
+            .queued()
+            .into_iter()
+            .map(|note| note.file)
+            .collect()
+    }
+}
+
+#[test]
+fn once_makes_one_reading_goes_on_where_it_was_and_lets_the_notecard_cut_the_power() {
+    let hands = Hands::new();
+    assert!(hands.agent().once(None), "everything was handed over");
+    // The time was not known yet, and this is the first look ever: nothing is known to be recent.
+    let first = hands.files();
+    assert_eq!(
+        first.iter().filter(|file| *file == "thermal.qo").count(),
+        1,
+        "{first:?}"
+    );
+    hands.sync();
+    hands.clock.sleep(minutes(30));
+    assert!(hands.agent().once(None));
+    hands.sync();
+    for _ in 0..3 {
+        hands.clock.sleep(minutes(30));
+        assert!(hands.agent().once(Some(minutes(30))));
+        // A reading, and no sign of life or picture: those of a day were made.
+        assert_eq!(hands.files(), ["thermal.qo"]);
+        let off = hands.notecard.host_off_until().expect("the power is cut");
+        assert!(off > hands.clock.uptime() + minutes(29));
+        hands.sync();
+    }
+    // Without a Notecard it says that it could not, and the reading waits for the next time.
+    hands.notecard.set_deaf(hours(1));
+    assert!(!hands.agent().once(None));
+    hands.clock.sleep(hours(1));
+    assert!(hands.agent().once(None));
+    assert_eq!(hands.files(), ["thermal.qo", "thermal.qo"]);
+    assert_eq!(hands.notecard.violations(), []);
+}
+
+#[test]
+fn the_watchdog_is_fed_whatever_camera_and_notecard_do_and_only_while_both_workers_get_on() {
+    let hands = Hands::new();
+    let agent = hands.agent();
+    let stop = agent.stop();
+    let task = hands.clock.spawn("agent", move || agent.run());
+    hands.clock.sleep(hours(1));
+    hands.camera.silence(hours(1));
+    hands.notecard.set_deaf(hours(1));
+    hands.clock.sleep(hours(2));
+    stop.stop();
+    task.join().expect("it ends");
+    let meals = hands.supervisor.meals();
+    let longest = meals
+        .windows(2)
+        .map(|pair| pair[1] - pair[0])
+        .max()
+        .expect("meals");
+    // systemd waits for ten minutes.
+    assert!(longest < minutes(3), "hungry for {longest:?}");
+    assert!(meals.last().expect("meals") > &(hours(3) - minutes(3)));
+}
+
+#[test]
+fn a_spool_belongs_to_one_agent() {
+    let hands = Hands::new();
+    let agent = hands.agent();
+    let second = Agent::new(Setup {
+        config: config(""),
+        clock: hands.clock.clone(),
+        station: hands.station.clone(),
+        state_dir: hands.state.path().to_owned(),
+        classifier: Classifier::load(DEMONSTRATION, &Runtime::Embedded).expect("the model loads"),
+        supervisor: hands.supervisor.clone(),
+        chance: ChaCha8Rng::seed_from_u64(1),
+    });
+    let complaint = format!("{:#}", second.expect_err("there is one already"));
+    assert!(complaint.contains("spool"), "{complaint}");
+    drop(agent);
+}
+
+#[test]
+fn as_a_program_it_speaks_to_systemd_keeps_its_notes_and_ends_when_it_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(
+        folder.path().join("edge.toml"),
+        "state_dir = \"state\"\n[camera]\nbus = \"/dev/i2c-no-such\"\n[notecard]\nport = \"/dev/no-such-tty\"",
+    )
+    .expect("a file");
+    let path = folder.path().join("notify");
+    let systemd = UnixDatagram::bind(&path).expect("a socket");
+    systemd
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .expect("a time-out");
+    let mut agent = command(folder.path(), &["run"])
+        .env("NOTIFY_SOCKET", &path)
+        .env_remove("RUST_LOG")
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut told = String::new();
+    let mut buffer = [0; 4096];
+    while !(told.contains("READY=1") && told.contains("WATCHDOG=1")) {
+        let length = systemd.recv(&mut buffer).expect("it tells systemd");
+        told.push_str(&String::from_utf8_lossy(&buffer[..length]));
+    }
+    let pid = Pid::from_raw(i32::try_from(agent.id()).expect("a number")).expect("it runs");
+    kill_process(pid, Signal::TERM).expect("it can be told");
+    let ended = agent.wait().expect("it ends");
+    let mut said = String::new();
+    agent
+        .stderr
+        .take()
+        .expect("its output")
+        .read_to_string(&mut said)
+        .expect("text");
+    assert!(ended.success(), "{said}");
+    assert!(
+        said.contains("/dev/i2c-no-such") && said.contains("for demonstration"),
+        "{said}"
+    );
+    assert!(folder.path().join("state/spool").is_dir());
+}
