@@ -30,7 +30,7 @@ pub const INTERVAL: Duration = Duration::from_secs(300);
 const SEED: u64 = 1;
 /// Which course of the scene's days; the model that ships has learned another one.
 const COURSE: u64 = 2;
-/// The mark of a camera that was never switched on, and what else its status says while nobody asks.
+/// On the bus, as cameras are delivered.
 const ADDRESS: u8 = 0x33;
 const EEPROM_FILE: &str = "eeprom.bin";
 const SUBPAGES_FILE: &str = "subpages.bin";
