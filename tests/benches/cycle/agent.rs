@@ -1,9 +1,10 @@
 //! What the whole agent takes: memory, and processor time for each cycle.
 //!
-//! Three processes, each with more of the agent or less of what is not the agent. None has a camera: there is none here.
-//! `edge run` is the program itself, with a Notecard on its serial line. The agent on a tape does a day's work, as
-//! [`work`] in a process of its own; beside it there are only the words it is shown and an emulated Notecard. `edge
-//! simulate` is the agent with all emulators: it learns a scene, renders it, and posts what Notehub would.
+//! Each figure is of a process of its own, with more of the agent or less of what is not the agent. None has a camera:
+//! there is none here. `edge run` is the program itself, with a Notecard on its serial line. The agent on a tape does a
+//! day's work, as [`work`]; beside it there are only the words it is shown and an emulated Notecard, or none and a spool
+//! that is full. `edge simulate` is the agent with all emulators: it learns a scene, renders it, and posts what Notehub
+//! would.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -100,7 +101,7 @@ pub fn run(folder: &Path, time: Duration) -> anyhow::Result<Took> {
 
 /// The agent on a tape, for some days. Without a Notecard, what it makes waits in a spool that was full before.
 pub fn on_tape(folder: &Path, days: f64, notecard: bool) -> anyhow::Result<Took> {
-    let state = folder.join(if notecard { "state" } else { FULL });
+    let state = folder.join(if notecard { "taped" } else { FULL });
     if !notecard {
         fill(&state.join("spool"))?;
     }
@@ -126,9 +127,11 @@ pub fn work(folder: &Path, state: &Path, days: f64) -> anyhow::Result<Took> {
     let bus = Bus::new(clock.clone(), 100_000.0);
     bus.attach(config.camera.address, Tape::new(Recording::load(folder)?));
     let card = Notecard::new(clock.clone(), notecard::Options::default());
-    if !state.ends_with(FULL) {
+    let has_notecard = !state.ends_with(FULL);
+    if has_notecard {
         bus.attach(config.notecard.address, card.on_i2c());
     }
+    let interval = config.camera.interval.get();
     let agent = Agent::new(Setup {
         config,
         clock: clock.clone(),
@@ -143,7 +146,7 @@ pub fn work(folder: &Path, state: &Path, days: f64) -> anyhow::Result<Took> {
         supervisor: Supervisor::new(Told::Systemd),
         chance: ChaCha8Rng::seed_from_u64(1),
     })?;
-    let (stop, made) = (agent.stop(), agent.made());
+    let stop = agent.stop();
     let before = spent::processor_time();
     let running = clock.spawn("agent", move || agent.run());
     clock.sleep(Duration::from_secs_f64(days * DAY));
@@ -152,12 +155,15 @@ pub fn work(folder: &Path, state: &Path, days: f64) -> anyhow::Result<Took> {
     let processor = spent::processor_time() - before;
     let queued = card.queued();
     let readings = queued.iter().filter(|note| note.file == THERMAL).count();
-    let made = usize::try_from(made.load(Ordering::Relaxed))?;
+    let cycles = (days * DAY / interval.as_secs_f64()).round() as usize;
+    ensure!(
+        !has_notecard || readings + 1 >= cycles,
+        "there were {cycles} cycles and only {readings} readings"
+    );
     Ok(Took {
         memory: spent::peak_memory("self")?,
         processor: processor.as_secs_f64(),
-        // Where no note leaves, a few more were made: signs of life and a picture.
-        cycles: if readings > 0 { readings } else { made },
+        cycles,
     })
 }
 
