@@ -25,7 +25,7 @@ pub const MOMENTS: usize = 8;
 pub const FRAMES: usize = 4;
 const SUBPAGES: usize = 2 * FRAMES;
 /// Between two moments.
-pub const INTERVAL: Duration = Duration::from_secs(300);
+pub const INTERVAL: Duration = Duration::from_mins(5);
 /// Of the camera, and of its noise.
 const SEED: u64 = 1;
 /// Which course of the scene's days; the model that ships has learned another one.
@@ -43,7 +43,7 @@ type Bytes = [u8; 2 * WORDS];
 pub struct Recording {
     eeprom: Box<Bytes>,
     control: u16,
-    subpages: Vec<Box<Bytes>>,
+    subpages: Vec<Bytes>,
 }
 
 impl Recording {
@@ -70,7 +70,7 @@ impl Recording {
             while subpages.len() < begin + SUBPAGES {
                 let (number, bytes) = next(&mut bus, &clock)?;
                 if usize::from(number) == subpages.len() % 2 {
-                    subpages.push(bytes);
+                    subpages.push(*bytes);
                 }
             }
         }
@@ -87,9 +87,9 @@ impl Recording {
 
     /// For another process.
     pub fn save(&self, folder: &Path) -> anyhow::Result<()> {
-        fs::write(folder.join(EEPROM_FILE), &*self.eeprom)?;
+        fs::write(folder.join(EEPROM_FILE), *self.eeprom)?;
         let mut bytes = self.control.to_be_bytes().to_vec();
-        bytes.extend(self.subpages.iter().flat_map(|subpage| subpage.iter()));
+        bytes.extend(self.subpages.iter().flatten());
         fs::write(folder.join(SUBPAGES_FILE), bytes)?;
         Ok(())
     }
@@ -101,12 +101,7 @@ impl Recording {
         Ok(Self {
             eeprom: eeprom.context("no EEPROM")?,
             control: u16::from_be_bytes(*control),
-            subpages: subpages
-                .as_chunks()
-                .0
-                .iter()
-                .map(|bytes| Box::new(*bytes))
-                .collect(),
+            subpages: subpages.as_chunks().0.to_vec(),
         })
     }
 }
@@ -235,7 +230,7 @@ impl State {
             EEPROM => &*self.recording.eeprom,
             RAM => {
                 self.asked = 0;
-                &*self.recording.subpages[self.at]
+                &self.recording.subpages[self.at]
             }
             _ => &[],
         };
