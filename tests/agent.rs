@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod examine;
+mod hands;
 mod life;
 mod settings;
 mod station;

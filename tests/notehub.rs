@@ -118,7 +118,7 @@ fn the_real_service_takes_every_event_once() {
     let mut notes = readings(20);
     notes.push(Synced {
         file: "frame.qo".to_owned(),
-        body: json!({ "v": 1, "seq": 20, "part": 1, "of": 3, "min": 20.0, "max": 61.5 }),
+        body: json!({ "v": 1, "t": 0, "seq": 20, "boot": 77_000, "part": 1, "of": 3, "min": 20.0, "max": 61.5 }),
         payload: Some((0..=255).collect()),
         ..reading(20)
     });

@@ -1,6 +1,6 @@
 //! The agent at work: from the camera to the Notecard, for a year, with nobody near.
 //!
-//! Two threads and a spool between them. The `watcher` takes pictures and writes notes; the `courier` hands them over and
+//! Two threads and a spool between them. The `watcher` looks through its `eye` and writes notes; the `courier` hands them over and
 //! brings back what the cloud wants. `shared` is what they have in common, `time` what time it is, `memory` what outlives
 //! a restart. The watcher never waits for the Notecard, and nothing that was decided is lost while the Notecard is away.
 
@@ -23,6 +23,7 @@ use crate::note::{Labels, templates};
 use crate::send::spool::{self, Limits, Spool};
 
 mod courier;
+mod eye;
 mod memory;
 mod shared;
 /// What time it is at the station.
@@ -30,6 +31,7 @@ pub mod time;
 mod watcher;
 
 use courier::Courier;
+use eye::Eye;
 use memory::Memory;
 use shared::Shared;
 use watcher::Watcher;
@@ -119,7 +121,11 @@ impl Agent {
             notes: config.spool.most_notes,
         };
         let spool = Spool::open(&state_dir.join("spool"), limits)?;
-        let boot = spool::next_boot(&state_dir, &mut chance)?;
+        let boot = spool::next_boot(&state_dir, &mut chance).unwrap_or_else(|error| {
+            // A disk that takes nothing is no reason to be blind; a number that nobody else has is all that it takes.
+            tracing::error!(error = format!("{error:#}"), "starts cannot be counted");
+            spool::random_boot(&mut chance)
+        });
         let shared = Shared::new(config, clock, supervisor, spool, boot);
         tracing::info!(
             agent.boot = boot,
@@ -195,14 +201,15 @@ impl Agent {
             self.station.clone(),
             templates(&self.labels).into(),
         );
-        let watcher = Watcher::new(
-            self.shared,
+        let eye = Eye::new(
             self.station,
             self.classifier,
-            self.labels,
+            self.shared.clock.clone(),
+            self.shared.config.camera.clone(),
             Kept::new(&self.state_dir),
-            Memory::new(&self.state_dir),
         );
+        let memory = Memory::new(&self.state_dir);
+        let watcher = Watcher::new(self.shared, eye, self.labels, memory);
         (watcher, courier)
     }
 }

@@ -277,14 +277,13 @@ impl Config {
     ) -> anyhow::Result<Self> {
         let mut config: Self = layer::combine(text, environment)?;
         config.check()?;
-        for path in [
+        let paths = [
             config.state_dir.as_mut(),
             config.model.file.as_mut(),
             config.model.runtime.as_mut(),
-        ] {
-            if let Some(path) = path {
-                *path = base.join(&path);
-            }
+        ];
+        for path in paths.into_iter().flatten() {
+            *path = base.join(&path);
         }
         Ok(config)
     }

@@ -203,7 +203,7 @@ fn camera(
     clock: &Clock,
 ) -> Option<Captured> {
     let settings = &config.camera;
-    let bus = match station.camera_bus(settings) {
+    let bus = match station.camera_bus(settings, clock) {
         Ok(bus) => bus,
         Err(error) => {
             teller.wrong(
@@ -388,17 +388,17 @@ fn hub(teller: &mut Teller<'_>, card: &mut Notecard, config: &Config) {
         let known = hub.product.filter(|product| !product.is_empty());
         match (&config.notecard.product, known) {
             (Some(wanted), Some(known)) if *wanted == known => {
-                teller.good(format!("product {known}"))
+                teller.good(format!("product {known}"));
             }
             (Some(wanted), Some(known)) => teller.doubtful(
                 format!("the Notecard belongs to {known}, and `edge run` will give it to {wanted}"),
                 "see that this is what you want",
             ),
             (Some(wanted), None) => {
-                teller.good(format!("`edge run` will give the Notecard to {wanted}"))
+                teller.good(format!("`edge run` will give the Notecard to {wanted}"));
             }
             (None, Some(known)) => {
-                teller.good(format!("product {known}, as the Notecard was told before"))
+                teller.good(format!("product {known}, as the Notecard was told before"));
             }
             (None, None) => teller.wrong(
                 "the Notecard belongs to no product, so it cannot send",
@@ -441,7 +441,7 @@ fn time(teller: &mut Teller<'_>, card: &mut Notecard, station: &Station, clock: 
             ));
         }
         None if synchronised => {
-            teller.good("this machine's is synchronised; the Notecard does not know the time yet")
+            teller.good("this machine's is synchronised; the Notecard does not know the time yet");
         }
         None => teller.doubtful(
             "nobody knows the time yet",

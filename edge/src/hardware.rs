@@ -29,7 +29,7 @@ const UART_BAUD: u32 = 9600;
 pub enum Station {
     /// On a machine with a camera and a Notecard.
     Machine,
-    Emulated(Emulated),
+    Emulated(Box<Emulated>),
 }
 
 /// Stand-ins for a station's hardware.
@@ -57,10 +57,10 @@ pub struct I2cError(ErrorKind);
 
 impl Station {
     /// The bus that the camera is on, opened anew.
-    pub fn camera_bus(&self, config: &config::Camera) -> anyhow::Result<I2cBus> {
+    pub fn camera_bus(&self, config: &config::Camera, clock: &Clock) -> anyhow::Result<I2cBus> {
         Ok(match self {
             Self::Machine => I2cBus::Linux(linux_bus(&config.bus)?),
-            Self::Emulated(emulated) => I2cBus::Emulated(emulated.bus.clone()),
+            Self::Emulated(emulated) => I2cBus::Emulated(emulated.bus.by(clock.clone())),
         })
     }
 
@@ -84,17 +84,15 @@ impl Station {
                 Notecard::new(link, clock, settings)
             }
             Self::Machine => Notecard::new(Serial::device(&config.port), clock, settings),
-            Self::Emulated(emulated) => match &emulated.serial {
-                Some(card) => {
+            Self::Emulated(emulated) => {
+                if let Some(card) = &emulated.serial {
                     let link = Serial::emulated(card.wire(Some(UART_BAUD)));
-                    Notecard::new(link, clock, settings)
+                    return Ok(Notecard::new(link, clock, settings));
                 }
-                None => {
-                    let bus = emulated.bus.by(clock.clone());
-                    let link = i2c::SerialOverI2c::new(bus, config.address);
-                    Notecard::new(link, clock, settings)
-                }
-            },
+                let bus = emulated.bus.by(clock.clone());
+                let link = i2c::SerialOverI2c::new(bus, config.address);
+                Notecard::new(link, clock, settings)
+            }
         })
     }
 

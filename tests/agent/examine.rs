@@ -1,75 +1,23 @@
 //! `edge check`: what it finds on emulated hardware, sound and broken.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use edge::clock::Clock;
-use edge::emulate::bus::Bus;
-use edge::emulate::mlx90640::{Camera, Faults, Kind, Make, Seen, synthetic};
-use edge::emulate::notecard::{Notecard, Options};
-use edge::emulate::time::World;
 use edge::examine::{Finding, Mark, examine};
-use edge::frame::PIXELS;
-use edge::hardware::{Emulated, Station};
 
+use super::hands::Hands;
 use super::station::config;
 use crate::support::edge::run;
 
-struct Bench {
-    clock: Clock,
-    camera: Faults,
-    notecard: Notecard,
-    station: Station,
-    state: tempfile::TempDir,
+fn look_over(hands: &Hands) -> Vec<Finding> {
+    look_over_in(hands, hands.state.path())
 }
 
-impl Bench {
-    fn new() -> Self {
-        let start = "2026-03-01T12:00:00Z".parse().expect("a time");
-        let clock = Clock::simulated(World::new(start, None).local());
-        let bus = Bus::new(clock.clone(), 100_000.0);
-        let source = |_: Duration| Seen {
-            pixels: Box::new([31.0; PIXELS]),
-            die: 30.0,
-        };
-        let make = Make::new(synthetic(&Kind::new(4)));
-        let (camera, faults) =
-            Camera::new(make, Box::new(source), clock.clone()).expect("a camera");
-        bus.attach(0x33, camera);
-        let notecard = Notecard::new(clock.clone(), Options::default());
-        bus.attach(0x17, notecard.on_i2c());
-        Self {
-            clock,
-            camera: faults,
-            notecard,
-            station: Station::Emulated(Emulated {
-                bus,
-                serial: None,
-                synchronised: Arc::default(),
-                powered: Duration::from_secs(3600),
-            }),
-            state: tempfile::tempdir().expect("a folder"),
-        }
-    }
-
-    fn examine(&self) -> Vec<Finding> {
-        self.examine_in(self.state.path())
-    }
-
-    fn examine_in(&self, state: &Path) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        examine(
-            &config(""),
-            state,
-            &self.station,
-            &self.clock,
-            &mut |finding| {
-                findings.push(finding);
-            },
-        );
-        findings
-    }
+fn look_over_in(hands: &Hands, state: &Path) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut keep = |finding| findings.push(finding);
+    examine(&config(""), state, &hands.station, &hands.clock, &mut keep);
+    findings
 }
 
 fn marks(findings: &[Finding], part: &str) -> Vec<Mark> {
@@ -89,8 +37,8 @@ fn text(findings: &[Finding]) -> String {
 
 #[test]
 fn a_sound_station_has_nothing_wrong_and_is_told_what_a_year_costs() {
-    let bench = Bench::new();
-    let findings = bench.examine();
+    let hands = Hands::new();
+    let findings = look_over(&hands);
     let said = text(&findings);
     assert!(
         findings.iter().all(|finding| finding.mark != Mark::Wrong),
@@ -110,13 +58,13 @@ fn a_sound_station_has_nothing_wrong_and_is_told_what_a_year_costs() {
     );
     assert!(said.contains("for demonstration"), "{said}");
     // Nothing was changed: no note, no settings, and no file but the copy of the EEPROM.
-    assert!(bench.notecard.queued().is_empty());
-    assert_eq!(bench.notecard.violations(), []);
-    let files = std::fs::read_dir(bench.state.path())
+    assert!(hands.notecard.queued().is_empty());
+    assert_eq!(hands.notecard.violations(), []);
+    let files = std::fs::read_dir(hands.state.path())
         .expect("the folder")
         .count();
     assert_eq!(files, 1, "only the copy of the EEPROM");
-    let again = text(&bench.examine());
+    let again = text(&look_over(&hands));
     assert!(
         again.contains("what it was when it was first seen"),
         "{again}"
@@ -125,9 +73,9 @@ fn a_sound_station_has_nothing_wrong_and_is_told_what_a_year_costs() {
 
 #[test]
 fn each_part_that_is_missing_or_broken_is_named_with_what_to_do() {
-    let bench = Bench::new();
-    bench.camera.silence(Duration::MAX);
-    let findings = bench.examine();
+    let hands = Hands::new();
+    hands.camera.silence(Duration::MAX);
+    let findings = look_over(&hands);
     assert_eq!(
         marks(&findings, "camera"),
         [Mark::Wrong],
@@ -140,14 +88,14 @@ fn each_part_that_is_missing_or_broken_is_named_with_what_to_do() {
         "the rest is looked at all the same"
     );
 
-    let bench = Bench::new();
-    bench.camera.set_vdd(3.05);
-    assert!(text(&bench.examine()).contains("3.3 V"));
+    let hands = Hands::new();
+    hands.camera.set_vdd(3.05);
+    assert!(text(&look_over(&hands)).contains("3.3 V"));
 
-    let bench = Bench::new();
-    bench.examine();
-    bench.camera.change_eeprom(|words| words[0x4c] ^= 0x0ff0);
-    let findings = bench.examine();
+    let hands = Hands::new();
+    look_over(&hands);
+    hands.camera.change_eeprom(|words| words[0x4c] ^= 0x0ff0);
+    let findings = look_over(&hands);
     assert!(
         marks(&findings, "camera").contains(&Mark::Wrong),
         "{}",
@@ -155,9 +103,9 @@ fn each_part_that_is_missing_or_broken_is_named_with_what_to_do() {
     );
     assert!(text(&findings).contains("exchange the camera"));
 
-    let bench = Bench::new();
-    bench.notecard.set_deaf(Duration::from_secs(3600));
-    let findings = bench.examine();
+    let hands = Hands::new();
+    hands.notecard.set_deaf(Duration::from_hours(1));
+    let findings = look_over(&hands);
     assert_eq!(
         marks(&findings, "notecard"),
         [Mark::Wrong],
@@ -165,10 +113,10 @@ fn each_part_that_is_missing_or_broken_is_named_with_what_to_do() {
         text(&findings)
     );
 
-    let bench = Bench::new();
-    let file = bench.state.path().join("a file");
+    let hands = Hands::new();
+    let file = hands.state.path().join("a file");
     std::fs::write(&file, "no folder").expect("a file");
-    let findings = bench.examine_in(&file);
+    let findings = look_over_in(&hands, &file);
     assert_eq!(
         marks(&findings, "disk"),
         [Mark::Wrong],

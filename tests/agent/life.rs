@@ -3,100 +3,18 @@
 use std::io::Read as _;
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use edge::agent::{Agent, Setup};
 use edge::classify::{Classifier, Runtime};
-use edge::clock::Clock;
-use edge::emulate::bus::Bus;
-use edge::emulate::mlx90640::{Camera, Faults, Kind, Make, Seen, synthetic};
-use edge::emulate::notecard::{FromNotehub, Notecard, Options, Outcome};
-use edge::emulate::time::World;
-use edge::frame::PIXELS;
-use edge::hardware::{Emulated, Station};
-use edge::health::{Supervisor, Told};
 use edge::model::DEMONSTRATION;
 use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::hands::Hands;
 use super::station::{config, hours, minutes};
 use crate::support::edge::command;
-
-/// A station that is in nobody's hands but the test's.
-struct Hands {
-    clock: Clock,
-    camera: Faults,
-    notecard: Notecard,
-    station: Station,
-    supervisor: Supervisor,
-    state: tempfile::TempDir,
-}
-
-impl Hands {
-    fn new() -> Self {
-        let start = "2026-03-01T12:00:00Z".parse().expect("a time");
-        let clock = Clock::simulated(World::new(start, None).local());
-        let bus = Bus::new(clock.clone(), 100_000.0);
-        let source = |_: Duration| Seen {
-            pixels: Box::new([31.0; PIXELS]),
-            die: 30.0,
-        };
-        let (camera, faults) = Camera::new(
-            Make::new(synthetic(&Kind::new(9))),
-            Box::new(source),
-            clock.clone(),
-        )
-        .expect("a camera");
-        bus.attach(0x33, camera);
-        let notecard = Notecard::new(clock.clone(), Options::default());
-        bus.attach(0x17, notecard.on_i2c());
-        Self {
-            clock,
-            camera: faults,
-            notecard,
-            station: Station::Emulated(Emulated {
-                bus,
-                serial: None,
-                synchronised: Arc::default(),
-                powered: hours(1),
-            }),
-            supervisor: Supervisor::new(Told::Nobody(Mutex::default())),
-            state: tempfile::tempdir().expect("a folder"),
-        }
-    }
-
-    fn agent(&self) -> Agent {
-        Agent::new(Setup {
-            config: config(""),
-            clock: self.clock.clone(),
-            station: self.station.clone(),
-            state_dir: self.state.path().to_owned(),
-            classifier: Classifier::load(DEMONSTRATION, &Runtime::Embedded)
-                .expect("the model loads"),
-            supervisor: self.supervisor.clone(),
-            chance: ChaCha8Rng::seed_from_u64(1),
-        })
-        .expect("an agent")
-    }
-
-    /// Lets the Notecard sync, after which it knows the time.
-    fn sync(&self) {
-        let outgoing = self.notecard.begin_sync().expect("a sync");
-        let environment = FromNotehub::default();
-        self.notecard
-            .finish_sync(outgoing.session, Outcome::Completed, environment);
-    }
-
-    fn files(&self) -> Vec<String> {
-        self.notecard
-            .queued()
-            .into_iter()
-            .map(|note| note.file)
-            .collect()
-    }
-}
 
 #[test]
 fn once_makes_one_reading_goes_on_where_it_was_and_lets_the_notecard_cut_the_power() {
@@ -183,7 +101,7 @@ fn as_a_program_it_speaks_to_systemd_keeps_its_notes_and_ends_when_it_is_told() 
     let path = folder.path().join("notify");
     let systemd = UnixDatagram::bind(&path).expect("a socket");
     systemd
-        .set_read_timeout(Some(Duration::from_secs(60)))
+        .set_read_timeout(Some(Duration::from_mins(1)))
         .expect("a time-out");
     let mut agent = command(folder.path(), &["run"])
         .env("NOTIFY_SOCKET", &path)

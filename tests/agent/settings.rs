@@ -24,9 +24,9 @@ fn refused(text: &str) -> String {
 #[test]
 fn without_a_file_the_tutorials_settings_are_in_force() {
     let config = parse("").expect("nothing is needed");
-    assert_eq!(config.camera.interval.get(), Duration::from_secs(300));
-    assert_eq!(config.notecard.outbound.get(), Duration::from_secs(1800));
-    assert_eq!(config.notecard.inbound.get(), Duration::from_secs(43200));
+    assert_eq!(config.camera.interval.get(), Duration::from_mins(5));
+    assert_eq!(config.notecard.outbound.get(), Duration::from_mins(30));
+    assert_eq!(config.notecard.inbound.get(), Duration::from_hours(12));
     assert!((config.decide.threshold - 0.7).abs() < f64::EPSILON);
     assert_eq!(config.decide.confirm, NOfM { n: 2, m: 3 });
     assert_eq!(config.decide.frames.to_string(), "alerts, 1day");
@@ -93,7 +93,7 @@ fn the_environment_goes_over_the_file_and_paths_start_at_the_file() {
         Path::new("/etc/thermal-watch"),
     )
     .expect("it is good");
-    assert_eq!(config.camera.interval.get(), Duration::from_secs(120));
+    assert_eq!(config.camera.interval.get(), Duration::from_mins(2));
     assert_eq!(config.camera.average, 8);
     assert!((config.camera.emissivity - 0.9).abs() < f64::EPSILON);
     assert_eq!(
@@ -153,7 +153,7 @@ fn the_cloud_changes_interval_threshold_and_frames_and_nonsense_changes_nothing(
     assert_eq!(refused, Vec::<String>::new());
     assert_eq!(
         live.interval,
-        Duration::from_secs(120),
+        Duration::from_mins(2),
         "a plain number is minutes"
     );
     assert!((live.threshold - 0.8).abs() < 1e-9);

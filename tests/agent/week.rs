@@ -8,12 +8,16 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use cloud::demo::twilio::TwilioStandIn;
 use tower::ServiceExt as _;
 
 use edge::emulate::station::{Ledger, Plan, simulate};
 
 use super::station::{Simulated, hours, minutes};
-use crate::support::app::{TOKEN, TestApp};
+use crate::support::app::{PEOPLE, TOKEN, TestApp};
+use crate::support::database::database;
+use crate::support::edge::printed;
+use crate::support::program::Home;
 
 /// As the defaults are, but for what is old news a week later.
 const RULES: &str = r#"
@@ -156,4 +160,121 @@ async fn take(app: Arc<TestApp>, request: Request) -> Response {
         app.settle().await;
     }
     response
+}
+
+/// Both programs, as the README has them run: what is posted now is of the last twelve hours, so the defaults apply.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_simulates_half_a_day_against_the_running_service() {
+    let twilio = TwilioStandIn::start("AC00000000000000000000000000000001", "twilio-secret-token")
+        .await
+        .expect("the Twilio stand-in starts");
+    let database = database().await;
+    let home = Home::new(&format!(
+        r#"
+        [server]
+        listen = "127.0.0.1:0"
+        [database]
+        url = "{}"
+        [access]
+        notehub_tokens = ["{TOKEN}"]
+        people_token = "{PEOPLE}"
+        [[destination]]
+        name = "phone"
+        kind = "twilio"
+        base_url = "{}"
+        account_sid = "AC00000000000000000000000000000001"
+        auth_token = "twilio-secret-token"
+        from = "+15005550006"
+        to = ["+15005550010"]
+        rate_limit = "none"
+        "#,
+        database.url,
+        twilio.url()
+    ));
+    let service = home.serve().await;
+    let url = service.url.clone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let printed = tokio::task::spawn_blocking(move || {
+        printed(
+            folder.path(),
+            &[
+                "simulate",
+                "--notehub",
+                &url,
+                "--token",
+                TOKEN,
+                "--days",
+                "0.5",
+                "--speed",
+                "max",
+                "--json",
+            ],
+        )
+    })
+    .await
+    .expect("it ends");
+    let ledger: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
+    assert_eq!(ledger["missing"], serde_json::json!([]), "{ledger}");
+    let incidents = until_resolved(&service.url).await;
+    assert_eq!(incidents.len(), 1, "{incidents:?}");
+    assert_eq!(incidents[0]["rule"], "anomaly");
+    assert!(
+        !incidents[0]["frame"].is_null(),
+        "its picture is there: {incidents:?}"
+    );
+    assert!(service.stop().await);
+    // The end may have come before the beginning was sent, for two hours pass in the blink of an eye.
+    let texts = twilio.messages();
+    assert!((1..=2).contains(&texts.len()), "{}", texts.len());
+    assert!(
+        texts
+            .last()
+            .is_some_and(|text| text.body.starts_with("RESOLVED"))
+    );
+}
+
+/// The incidents, once there is one and it is over and told.
+async fn until_resolved(url: &str) -> Vec<serde_json::Value> {
+    let client = reqwest::Client::new();
+    let began = std::time::Instant::now();
+    loop {
+        let mut asked = Vec::new();
+        for path in [
+            "incidents",
+            "deliveries?state=due",
+            "deliveries?state=leased",
+        ] {
+            let answer = client
+                .get(format!("{url}/api/v1/{path}"))
+                .bearer_auth(PEOPLE)
+                .send();
+            let text = answer
+                .await
+                .expect("it answers")
+                .text()
+                .await
+                .expect("text");
+            let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+            let list = value
+                .as_object()
+                .and_then(|object| object.values().next().cloned());
+            asked.push(
+                list.and_then(|list| list.as_array().cloned())
+                    .unwrap_or_default(),
+            );
+        }
+        let over = |incident: &serde_json::Value| !incident["resolved_at"].is_null();
+        if !asked[0].is_empty()
+            && asked[0].iter().all(over)
+            && asked[1].is_empty()
+            && asked[2].is_empty()
+        {
+            return asked.swap_remove(0);
+        }
+        assert!(
+            began.elapsed() < std::time::Duration::from_mins(2),
+            "{asked:?}"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
 }

@@ -1,7 +1,6 @@
 //! Decisions over days of a simulated scene, with a model that was trained on other days of it.
 
 use super::*;
-use edge::capture::replay::{Recorded, Recording, Source};
 use edge::emulate::scene::{Breakdown, Course, Kind, Scene, View};
 use edge::model::{Model, residual, training};
 
@@ -11,22 +10,7 @@ fn midnight() -> DateTime<Utc> {
 
 /// Learned from 120 frames over two weeks.
 fn learned(scene: &Scene) -> Model {
-    let frames = scene.recording(14.0, 120, 1, midnight()).into_iter();
-    let frames = frames.enumerate().map(|(at, (frame, label))| Recorded {
-        frame,
-        label: Some(label.to_owned()),
-        source: Source {
-            path: format!("{at:03}").into(),
-            index: None,
-        },
-        adopted: None,
-    });
-    let recording = Recording {
-        frames: frames.collect(),
-        skipped: Vec::new(),
-    };
-    let options = training::Options::default();
-    let training = training::train(recording, &options, &mut |_| {});
+    let training = training::train_frames(scene.recording(14.0, 120, 1, midnight()));
     training.expect("a scene can be learned").model
 }
 

@@ -215,7 +215,8 @@ fn capture_refuses_what_would_spoil_the_set() {
             &["--from", "in", "--simulate", "boiler", "--out", "set"],
             "cannot be used with",
         ),
-        (&["--out", "set"], "--simulate"),
+        // From the camera, but not without the configuration that was named.
+        (&["--out", "set", "--config", "no.toml"], "no.toml"),
         (
             &["--simulate", "boiler", "--days", "nan", "--out", "set"],
             "3650",
@@ -227,7 +228,7 @@ fn capture_refuses_what_would_spoil_the_set() {
     }
     let help = succeed(folder.path(), &["capture", "--help"]);
     assert!(
-        help.contains("Examples:") && help.contains("camera driver"),
+        help.contains("Examples:") && help.contains("from the camera"),
         "{help}"
     );
 }

@@ -32,7 +32,7 @@ fn a_uid_is_made_of_what_the_note_is() {
         }),
         Some(known.clone())
     );
-    let mut others = vec![
+    let mut others = [
         Synced {
             when: Some(1_645_459_201),
             ..note.clone()

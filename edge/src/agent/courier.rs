@@ -28,19 +28,19 @@ use crate::send::spool::Id;
 /// The file that commands come in.
 const COMMANDS: &str = "cmd.qi";
 /// The longest that one transaction may take, with all its tries.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 /// A step that has work for longer than this makes a pause, so that its end is seen.
-const STEP: Duration = Duration::from_secs(5 * 60);
+const STEP: Duration = Duration::from_mins(5);
 /// The same once the agent is to end: whoever stops it waits.
 const LAST_DEADLINE: Duration = Duration::from_secs(10);
 const LAST_STEP: Duration = Duration::from_secs(20);
 /// After the first failure, and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10 * 60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 /// How often settings and commands that have come are looked at. It asks the Notecard, not the network.
-const LOOK: Duration = Duration::from_secs(2 * 60);
+const LOOK: Duration = Duration::from_mins(2);
 /// How often the clocks are compared once the time is known.
-const COMPARE: Duration = Duration::from_secs(3600);
+const COMPARE: Duration = Duration::from_hours(1);
 /// A note that the Notecard refuses for itself is given up after so many times.
 const MOST_REFUSALS: u32 = 3;
 /// So many commands are taken in one look.
@@ -355,14 +355,11 @@ impl Courier {
     }
 
     fn add(&mut self, id: Id, note: &Note, add: NoteAdd) -> anyhow::Result<()> {
-        let error = match self.transact(&add) {
-            Ok(_) => {
-                self.shared.done(id);
-                // A picture's parts are added first, and then go together.
-                self.sync |= note.urgent && !add.sync;
-                return Ok(());
-            }
-            Err(error) => error,
+        let Err(error) = self.transact(&add) else {
+            self.shared.done(id);
+            // A picture's parts are added first, and then go together.
+            self.sync |= note.urgent && !add.sync;
+            return Ok(());
         };
         match reason(&error) {
             None => {

@@ -1,89 +1,52 @@
 //! The watcher: takes pictures, lets them be judged, and writes notes of what is decided.
 //!
 //! A cycle begins every interval and looks once or a few times, as `decide` wants; it ends in a reading or in none. The
-//! camera is opened when it is needed and opened anew when it fails; the watcher waits for nothing else. What is
-//! remembered between two starts is written down when something happens, not at each look: flash wears.
+//! watcher waits for its `eye` and for nothing else. What is remembered between two starts is written down when something
+//! happens, not at each look: flash wears.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 
+use super::eye::{Eye, Look};
 use super::memory::{Memory, Remembered};
 use super::shared::Shared;
-use crate::capture::eeprom::{Kept, Outcome as Eeprom};
-use crate::capture::mlx90640::{Captured, Mlx90640};
-use crate::classify::{Classifier, Verdict};
-use crate::clock::Clock;
 use crate::config::Period;
-use crate::decide::{
-    self, Action, Decision, Observation, Outcome, Reading, Reason, Seen, Sight, State,
-};
+use crate::decide::{self, Action, Decision, Observation, Outcome, Reading, Reason, State};
 use crate::frame::Pixels;
-use crate::hardware::{I2cBus, Station};
 use crate::health::Worker;
 use crate::note::{Encoded, Health, Labels, Moment, Note, Origin};
 
 /// Classifying, deciding and writing take less than this, whatever the disk does.
-const WORK: Duration = Duration::from_secs(60);
+const WORK: Duration = Duration::from_mins(1);
 /// The watchdog is fed at least so often while nothing is to be done.
 const NAP: Duration = Duration::from_secs(30);
 /// What is remembered is written down at least so often.
-const REMEMBER: Duration = Duration::from_secs(6 * 3600);
-/// Shown while the camera fails: every so many failures in a row the log says it again.
-const SAY_AGAIN: u32 = 20;
+const REMEMBER: Duration = Duration::from_hours(6);
 
 pub(super) struct Watcher {
     shared: Arc<Shared>,
-    station: Station,
-    classifier: Classifier,
+    eye: Eye,
     labels: Labels,
     /// Enough of the model's digest to tell it from others.
     model: String,
-    kept: Kept,
     memory: Memory,
-    camera: Option<Mlx90640<I2cBus>>,
     state: State,
     health_at: Option<DateTime<Utc>>,
     picture_at: Option<DateTime<Utc>>,
     /// The cycle's frames so far, mended, and when they were captured: one of them will be the reading's.
     frames: Vec<(Moment, Box<Pixels>)>,
-    failures: u32,
     /// The camera is not to be believed yet.
     warming: bool,
-    /// The last look that showed something.
-    last: Option<Conditions>,
-    /// The camera's own memory is damaged, and the copy is used.
-    eeprom_restored: bool,
     next_health: Duration,
     next_picture: Duration,
     next_memory: Duration,
 }
 
-/// How the camera was at a look.
-#[derive(Debug, Clone, Copy)]
-struct Conditions {
-    vdd: f32,
-    ambient: Option<f32>,
-}
-
-/// What one look gave: what `decide` is told, and the picture.
-struct Look {
-    seen: Seen,
-    pixels: Option<Box<Pixels>>,
-}
-
 impl Watcher {
-    pub fn new(
-        shared: Arc<Shared>,
-        station: Station,
-        classifier: Classifier,
-        labels: Labels,
-        kept: Kept,
-        memory: Memory,
-    ) -> Self {
-        let model = super::model_id(&classifier);
+    pub fn new(shared: Arc<Shared>, eye: Eye, labels: Labels, memory: Memory) -> Self {
+        let model = super::model_id(&eye.classifier);
         let remembered = memory.recall();
         let state = remembered.state.with_model(&model);
         Self {
@@ -94,19 +57,13 @@ impl Watcher {
             next_picture: Duration::ZERO,
             next_memory: REMEMBER,
             shared,
-            station,
-            classifier,
+            eye,
             labels,
             model,
-            kept,
             memory,
-            camera: None,
             state,
             frames: Vec::new(),
-            failures: 0,
             warming: false,
-            last: None,
-            eeprom_restored: false,
         }
     }
 
@@ -186,7 +143,7 @@ impl Watcher {
             if now >= until || self.shared.is_stopping() {
                 return true;
             }
-            let nap = (until - now).min(NAP);
+            let nap = until.saturating_sub(now).min(NAP);
             self.progress(nap);
             self.shared.to_watcher.wait(nap);
         }
@@ -203,7 +160,7 @@ impl Watcher {
             self.remember();
         }
         // Of a camera that was not looked through yet, or warms up, there is nothing to tell.
-        if self.failures == 0 && (self.last.is_none() || self.warming) {
+        if !self.eye.is_failing() && (self.eye.conditions().is_none() || self.warming) {
             self.shared.facts().wanted.health.extend(wanted.health);
             return;
         }
@@ -225,14 +182,17 @@ impl Watcher {
         self.progress(self.shared.config.camera.deadline.get() + WORK);
         let settings = self.settings();
         let moment = self.shared.moment();
-        let Look { seen, pixels } = self.look();
+        let Look { seen, pixels } = self.eye.look();
+        if let Some(alarm) = self.eye.take_alarm() {
+            self.tell_health(alarm, true);
+        }
         if let Some(pixels) = pixels {
             self.frames.push((moment, pixels));
         }
         let observation = Observation {
             boot: self.shared.boot,
             moment,
-            powered: self.station.powered(&self.shared.clock),
+            powered: self.eye.station.powered(&self.shared.clock),
             seen,
         };
         let state = std::mem::take(&mut self.state);
@@ -329,7 +289,7 @@ impl Watcher {
     fn snapshot(&mut self) {
         self.progress(self.shared.config.camera.deadline.get() + WORK);
         let moment = self.shared.moment();
-        match self.look().pixels {
+        match self.eye.look().pixels {
             Some(pixels) => {
                 let origin = self.origin(moment);
                 self.shared
@@ -339,80 +299,6 @@ impl Watcher {
         }
     }
 
-    /// A picture and what the model says of it, or why there is none.
-    fn look(&mut self) -> Look {
-        let nothing = |seen| Look { seen, pixels: None };
-        let captured = match self.capture() {
-            Ok(captured) => captured,
-            Err(error) => {
-                let why = format!("{error:#}");
-                if self.failures % SAY_AGAIN == 0 {
-                    tracing::warn!(
-                        error = why,
-                        camera.failures = self.failures + 1,
-                        "no picture"
-                    );
-                }
-                self.failures = self.failures.saturating_add(1);
-                // Whatever is wrong with it, a camera that was set up anew and a bus that was opened anew are a better
-                // chance than the same again.
-                self.camera = None;
-                return nothing(Seen::Failed { why });
-            }
-        };
-        if self.failures > 0 {
-            tracing::info!(camera.failures = self.failures, "the camera is back");
-            self.failures = 0;
-        }
-        self.last = Some(Conditions {
-            vdd: captured.vdd,
-            ambient: captured.frame.ambient,
-        });
-        let repaired = captured.frame.repaired(&[]);
-        match self.classifier.classify(&captured.frame, &[]) {
-            Ok(Verdict::Classified(classification)) => Look {
-                seen: Seen::Frame(Sight::of(
-                    &classification,
-                    &repaired.pixels,
-                    captured.frame.ambient,
-                )),
-                pixels: Some(repaired.pixels),
-            },
-            Ok(Verdict::SensorFault { bad_pixels }) => nothing(Seen::SensorFault { bad_pixels }),
-            Err(error) => nothing(Seen::Failed {
-                why: format!("the model: {error:#}"),
-            }),
-        }
-    }
-
-    fn capture(&mut self) -> anyhow::Result<Captured> {
-        if self.camera.is_none() {
-            let camera = self.open()?;
-            self.camera = Some(camera);
-        }
-        let camera = self.camera.as_mut().context("the camera is closed")?;
-        Ok(camera.capture()?)
-    }
-
-    fn open(&mut self) -> anyhow::Result<Mlx90640<I2cBus>> {
-        let config = &self.shared.config.camera;
-        let clock: Clock = self.shared.clock.clone();
-        let bus = self.station.camera_bus(config)?;
-        let camera = Mlx90640::open(bus, clock, config.settings(), &self.kept)?;
-        let outcome = camera.eeprom().clone();
-        tracing::info!(camera.eeprom = ?outcome, "the camera is open");
-        let restored = matches!(outcome, Eeprom::Restored { .. });
-        if restored && !self.eeprom_restored {
-            self.eeprom_restored = true;
-            self.tell_health(
-                "the camera's EEPROM is damaged; its kept copy is used: exchange the camera",
-                true,
-            );
-        }
-        self.eeprom_restored = restored;
-        Ok(camera)
-    }
-
     fn tell_health(&self, why: &str, urgent: bool) {
         self.shared.keep([self.health_note(why, urgent)]);
     }
@@ -420,6 +306,7 @@ impl Watcher {
     fn health_note(&self, why: &str, urgent: bool) -> Note {
         let facts = self.shared.facts().clone();
         let depth = self.shared.depth();
+        let conditions = self.eye.conditions();
         let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
         #[expect(clippy::cast_possible_truncation, reason = "volts and deg C")]
         let narrow = |value: Option<f64>| value.map(|value| value as f32);
@@ -428,13 +315,13 @@ impl Watcher {
             spool: count(depth.waiting as u64),
             dropped: count(depth.dropped),
             rejected: self.state.rejected(),
-            sensor_voltage: self.last.map(|last| last.vdd),
-            sensor_temperature: self.last.and_then(|last| last.ambient),
+            sensor_voltage: conditions.map(|conditions| conditions.vdd),
+            sensor_temperature: conditions.and_then(|conditions| conditions.ambient),
             card_voltage: narrow(facts.card.voltage),
             card_temperature: narrow(facts.card.temperature),
             model: self.model.clone(),
             moved: self.state.moved(),
-            fault: self.state.fault().is_some() || self.eeprom_restored,
+            fault: self.state.fault().is_some() || self.eye.is_restored(),
             why: why.to_owned(),
             clock: facts.time.source(),
             interval: facts.live.interval,

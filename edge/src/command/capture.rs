@@ -28,7 +28,7 @@ use crate::emulate::scene::{Kind, Scene};
 use crate::hardware::Station;
 
 /// How often the camera is asked if nobody says.
-const CAMERA_PERIOD: Duration = Duration::from_secs(600);
+const CAMERA_PERIOD: Duration = Duration::from_mins(10);
 /// A fit refuses fewer.
 const FEWEST: usize = 30;
 /// What a scene does in less than this is not all that it does, hours.

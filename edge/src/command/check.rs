@@ -62,14 +62,14 @@ fn line(finding: &Finding, json: bool) -> String {
         });
         return format!("{line}\n");
     }
-    let mut text = format!(
-        "{} {:<9} {}\n",
+    let found = finding.found.replace('\n', "\n            ");
+    let advice = finding
+        .advice
+        .as_ref()
+        .map_or_else(String::new, |advice| format!("            -> {advice}\n"));
+    format!(
+        "{} {:<9} {found}\n{advice}",
         finding.mark.sign(),
-        finding.part,
-        finding.found.replace('\n', "\n            ")
-    );
-    if let Some(advice) = &finding.advice {
-        text.push_str(&format!("            -> {advice}\n"));
-    }
-    text
+        finding.part
+    )
 }

@@ -19,8 +19,8 @@ use crate::emulate::station::{self as emulated, Ledger, Plan, Progress};
 /// The product that the emulated Notecard belongs to, if none is configured.
 const PRODUCT: &str = "com.example.thermal-watch:simulation";
 /// The hot spot ends so long before the simulation does, and lasts so long.
-const HOT_SPOT_ENDS: Duration = Duration::from_secs(90 * 60);
-const HOT_SPOT_LASTS: Duration = Duration::from_secs(2 * 3600);
+const HOT_SPOT_ENDS: Duration = Duration::from_mins(90);
+const HOT_SPOT_LASTS: Duration = Duration::from_hours(2);
 /// Exit code when something did not arrive, or a rule of the hardware was broken.
 const INCOMPLETE: u8 = 3;
 
@@ -36,6 +36,10 @@ the real one. A simulated week with network gaps, power cuts, camera faults and 
       a day, as fast as it goes
 
 The same --seed gives the same week. Exit code 3: something did not arrive.")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch on the command line"
+)]
 pub struct Options {
     /// Where `cloud` listens; /notehub is added if there is no path
     #[arg(long, value_name = "URL")]
@@ -100,12 +104,11 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         .product
         .get_or_insert_with(|| PRODUCT.to_owned());
     let scratch;
-    let state_dir = match &options.state {
-        Some(folder) => folder.clone(),
-        None => {
-            scratch = tempfile::tempdir().context("making a folder for the agent's state")?;
-            scratch.path().to_owned()
-        }
+    let state_dir = if let Some(folder) = &options.state {
+        folder.clone()
+    } else {
+        scratch = tempfile::tempdir().context("making a folder for the agent's state")?;
+        scratch.path().to_owned()
     };
     let length = Duration::from_secs_f64(options.days * 86_400.0);
     let bar = progress_bar(length);

@@ -23,7 +23,6 @@ use super::notehub::{self, Notehub, Route};
 use super::scene::{self, Scene};
 use super::time::{PowerCut, World};
 use crate::agent::{Agent, Setup, Stop};
-use crate::capture::replay::{self, Recorded, Recording};
 use crate::classify::{Classifier, Runtime};
 use crate::clock::{Clock, Task};
 use crate::config::Config;
@@ -49,7 +48,7 @@ const LESSON_COURSE: u64 = 1;
 /// The course that the days of the simulation take.
 const COURSE: u64 = 2;
 /// When all that was switched off is on again, the last notes have this long to arrive.
-const GRACE: Duration = Duration::from_secs(4 * 3600);
+const GRACE: Duration = Duration::from_hours(4);
 
 /// What is simulated.
 #[derive(Debug, Clone)]
@@ -213,14 +212,13 @@ impl Site {
         local.set_skew(TimeDelta::hours(-hours));
         let clock = Clock::simulated(local);
         let hardware = Emulated {
-            bus: self.hardware.bus.by(clock.clone()),
             powered: self.world.elapsed().saturating_sub(self.powered_since),
             ..self.hardware.clone()
         };
         let agent = Agent::new(Setup {
             config: self.options.config.clone(),
             clock: clock.clone(),
-            station: Station::Emulated(hardware),
+            station: Station::Emulated(Box::new(hardware)),
             state_dir: self.options.state_dir.clone(),
             classifier: Classifier::load(&self.onnx, &Runtime::Embedded)?,
             supervisor: Supervisor::new(Told::Nobody(Mutex::default())),
@@ -323,7 +321,7 @@ impl Site {
         let until = self.world.elapsed() + GRACE;
         // With the agent at work, until what had piled up is away.
         while self.world.elapsed() < until && !self.notecard.queued().is_empty() {
-            self.clock.sleep(Duration::from_secs(60));
+            self.clock.sleep(Duration::from_mins(1));
         }
         if let Some(Running { agent, stop }) = self.running.take() {
             stop.stop();
@@ -335,7 +333,7 @@ impl Site {
         while self.world.elapsed() < until + GRACE
             && !(self.notecard.queued().is_empty() && self.notehub.next_due().is_none())
         {
-            self.clock.sleep(Duration::from_secs(60));
+            self.clock.sleep(Duration::from_mins(1));
             progress(&self.progress(None));
         }
         Ok(())
@@ -343,7 +341,7 @@ impl Site {
 
     /// Until then, telling every now and then.
     fn pass(&self, until: Duration, progress: &mut dyn FnMut(&Progress)) {
-        const OFTEN: Duration = Duration::from_secs(600);
+        const OFTEN: Duration = Duration::from_mins(10);
         loop {
             let left = until.saturating_sub(self.world.elapsed());
             if left.is_zero() {
@@ -374,7 +372,7 @@ impl Site {
         Ledger::new(
             &self.options,
             plan,
-            self.starts,
+            &self.starts,
             &self.notehub,
             self.notecard.tally(),
             violations,
@@ -386,24 +384,8 @@ impl Site {
 fn learn(scene: &Scene, start: DateTime<Utc>) -> anyhow::Result<Vec<u8>> {
     let before = start - TimeDelta::days(15);
     let frames = scene.recording(LESSON_DAYS, LESSONS, LESSON_COURSE, before);
-    let frames = frames
-        .into_iter()
-        .enumerate()
-        .map(|(at, (frame, label))| Recorded {
-            frame,
-            label: Some(label.to_owned()),
-            source: replay::Source {
-                path: format!("{at:03}").into(),
-                index: None,
-            },
-            adopted: None,
-        });
-    let recording = Recording {
-        frames: frames.collect(),
-        skipped: Vec::new(),
-    };
-    let training = training::train(recording, &training::Options::default(), &mut |_| {})
-        .with_context(|| format!("cannot learn {}", scene.name()))?;
+    let training =
+        training::train_frames(frames).with_context(|| format!("cannot learn {}", scene.name()))?;
     Ok(training.onnx)
 }
 

@@ -15,8 +15,8 @@ use super::report::{
 };
 use super::threshold::Tail;
 use super::{ANOMALY, Assessment, Model, Named, onnx, residual};
-use crate::capture::replay::{Recorded, Recording};
-use crate::frame::{MOST_BAD_PIXELS, PIXELS, Pixels, Place, statistics};
+use crate::capture::replay::{Recorded, Recording, Source};
+use crate::frame::{Frame, MOST_BAD_PIXELS, PIXELS, Pixels, Place, statistics};
 
 mod doubts;
 
@@ -71,6 +71,27 @@ impl Training {
         let plots = Plots::new(&self.fit, &examples, &times, &self.detectable, hottest);
         report::html(&self.report, &plots)
     }
+}
+
+/// Learns labelled frames that lie in no files, such as simulated ones.
+pub fn train_frames(frames: Vec<(Frame, &str)>) -> anyhow::Result<Training> {
+    let frames = frames
+        .into_iter()
+        .enumerate()
+        .map(|(at, (frame, label))| Recorded {
+            frame,
+            label: Some(label.to_owned()),
+            source: Source {
+                path: format!("{at:03}").into(),
+                index: None,
+            },
+            adopted: None,
+        });
+    let recording = Recording {
+        frames: frames.collect(),
+        skipped: Vec::new(),
+    };
+    train(recording, &Options::default(), &mut |_| {})
 }
 
 /// Learns the scene of a recording.

@@ -84,7 +84,7 @@ fn open(
     station: &Station,
     clock: &Clock,
 ) -> anyhow::Result<Mlx90640<I2cBus>> {
-    let bus = station.camera_bus(config)?;
+    let bus = station.camera_bus(config, clock)?;
     let camera = Mlx90640::open(bus, clock.clone(), config.settings(), kept)?;
     Ok(camera)
 }

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::injected::{Class, Injector, classes};
 use super::judge::{Judge, Judged, Way};
-use crate::capture::replay::{Recorded, Recording, Source};
 use crate::emulate::scene::{Course, LABELS, STEP, Scene, View};
 use crate::frame::{Frame, Place};
 use crate::model::Threshold;
@@ -156,24 +155,7 @@ pub fn run(scene: &Scene, extent: &Extent, progress: &dyn Fn(usize)) -> Result<T
 fn learn(scene: &Scene, extent: &Extent) -> Result<Training> {
     let stream = Stream::Training as u64;
     let frames = scene.recording(TRAINING_DAYS, extent.training, stream, extent.start);
-    let frames = frames
-        .into_iter()
-        .enumerate()
-        .map(|(at, (frame, label))| Recorded {
-            frame,
-            label: Some(label.to_owned()),
-            source: Source {
-                path: format!("{at:03}").into(),
-                index: None,
-            },
-            adopted: None,
-        });
-    let recording = Recording {
-        frames: frames.collect(),
-        skipped: Vec::new(),
-    };
-    training::train(recording, &training::Options::default(), &mut |_| {})
-        .with_context(|| format!("cannot learn {}", scene.name()))
+    training::train_frames(frames).with_context(|| format!("cannot learn {}", scene.name()))
 }
 
 /// What is unusual about days in which nothing is wrong.

@@ -56,7 +56,7 @@ impl Ledger {
     pub(super) fn new(
         options: &Options,
         plan: &Plan,
-        starts: Vec<Start>,
+        starts: &[Start],
         notehub: &Notehub,
         notecard: Tally,
         violations: Vec<String>,

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::emulate::notecard::Network;
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// Everything that is switched, in order of time.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -210,7 +210,8 @@ impl Drawn {
     ) {
         for _ in 0..count.round() as usize {
             let at = self.somewhen();
-            let lasts = shortest + (longest - shortest).mul_f64(self.chance.random_range(0.0..1.0));
+            let spread = longest.saturating_sub(shortest);
+            let lasts = shortest + spread.mul_f64(self.chance.random_range(0.0..1.0));
             let (begin, end) = what(&mut self.chance);
             self.happenings.push((at, begin));
             self.happenings.push((at + lasts, end));

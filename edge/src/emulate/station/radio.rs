@@ -13,7 +13,7 @@ const SESSION: Duration = Duration::from_secs(12);
 /// What a note takes on a slow network.
 const NOTE: Duration = Duration::from_millis(300);
 /// When there is nothing to wait for.
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 
 /// The thread.
 pub(super) struct Radio {
