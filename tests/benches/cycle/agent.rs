@@ -135,12 +135,12 @@ pub fn work(folder: &Path, state: &Path, days: f64) -> anyhow::Result<Took> {
     let agent = Agent::new(Setup {
         config,
         clock: clock.clone(),
-        station: Station::Emulated(Emulated {
+        station: Station::Emulated(Box::new(Emulated {
             bus,
             serial: None,
             synchronised: Arc::new(AtomicBool::new(true)),
             powered: Duration::ZERO,
-        }),
+        })),
         state_dir: state.to_owned(),
         classifier: Classifier::load(DEMONSTRATION, &Runtime::Embedded)?,
         supervisor: Supervisor::new(Told::Systemd),
