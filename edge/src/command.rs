@@ -48,7 +48,7 @@ enum Command {
     Once(run::OnceOptions),
     /// Go through bus, camera, Notecard, model, clock and disk, and say what to mend
     Check(check::Options),
-    /// Make a training set of frames, from a recording or from the simulator
+    /// Make a training set of frames, from the camera, a recording or the simulator
     Capture(capture::Options),
     /// Learn a scene from its normal frames: writes a model and a page that says what it can see
     Train(train::Options),

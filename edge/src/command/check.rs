@@ -13,9 +13,10 @@ const WRONG: u8 = 1;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Looks at configuration, disk, clock, I2C bus, camera, model and Notecard, takes a picture, and estimates the data of a
-year. Nothing is sent; the Notecard's settings stay as they are. Exit code 1: something is wrong (✗). Stop a running
-agent before: `sudo systemctl stop thermal-watch-edge`.")]
+Looks at configuration, disk, model, camera, Notecard and clock, takes a picture, and estimates the data of a year. \
+Nothing is sent; the Notecard's settings stay as they are. \
+Stop a running agent before: `sudo systemctl stop thermal-watch-edge`. \
+Exit code 1: something is wrong (✗).")]
 pub struct Options {
     #[command(flatten)]
     station: station::Place,

@@ -15,13 +15,15 @@ use crate::health::{Supervisor, Told};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Takes a picture every 5 minutes, judges it with the model, and queues notes on the Notecard: readings on its schedule,
-alarms at once, with the picture. What the Notecard does not take waits on disk. Ends on Ctrl-C or SIGTERM.
+Takes a picture every 5 minutes, judges it with the model, and queues notes on the Notecard: \
+readings on its schedule, alarms at once, with the picture. \
+What the Notecard does not take waits on disk. Ends on Ctrl-C or SIGTERM.
 
   edge check                                what is missing, before the first start
   edge run --config /etc/thermal-watch/edge.toml
 
-Under systemd it says when it is ready and feeds the watchdog as long as it gets on. RUST_LOG=edge=debug says more.")]
+Under systemd it says when it is ready and feeds the watchdog as long as it gets on. \
+RUST_LOG=edge=debug says more.")]
 pub struct Options {
     #[command(flatten)]
     station: station::Place,
@@ -29,8 +31,8 @@ pub struct Options {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-For a timer, or a machine that is switched on for each reading. What is going on (an open alarm, how long a state has
-lasted) is kept on disk between two runs.
+For a timer, or a machine that is switched on for each reading. \
+What is going on (an open alarm, how long a state has lasted) is kept on disk between two runs.
 
   edge once                                 one reading, and what waits is handed over
   edge once --sleep 30m                     then the Notecard cuts the power of this machine for 30 minutes,

@@ -26,8 +26,9 @@ const INCOMPLETE: u8 = 3;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Camera, Notecard, network and Notehub are emulated, down to registers and wires; the agent with its drivers and spool is
-the real one. A simulated week with network gaps, power cuts, camera faults and one hot spot ends at the present moment.
+Camera, Notecard, network and Notehub are emulated, down to registers and wires; \
+the agent with its drivers and spool is the real one. \
+A simulated week with network gaps, power cuts, camera faults and one hot spot ends at the present moment.
 
   cargo run --release -p cloud -- serve
   edge simulate --notehub http://127.0.0.1:8080 --token \"$(cat data/notehub-token)\"
@@ -219,7 +220,7 @@ fn hints(options: &Options, ledger: &Ledger) -> String {
         "incident"
     };
     format!(
-        "\nSee the {what} at {url}/ or\n  curl -H \"Authorization: Bearer $(cat data/people-token)\" {url}/api/v1/incidents\n"
+        "\nSee the {what} at {url}/ or\n  curl -H \"Authorization: Bearer $(cat data/people-token)\" {url}/api/v1/incidents\n(data is the folder of the running `cloud`)\n"
     )
 }
 
