@@ -210,13 +210,7 @@ impl Agent {
             Kept::new(&self.state_dir),
             self.remembered.eeprom_told,
         );
-        let watcher = Watcher::new(
-            self.shared,
-            eye,
-            self.labels,
-            self.memory,
-            self.remembered,
-        );
+        let watcher = Watcher::new(self.shared, eye, self.labels, self.memory, self.remembered);
         (watcher, courier)
     }
 }

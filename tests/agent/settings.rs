@@ -116,7 +116,10 @@ fn what_cannot_be_is_refused_with_what_to_write() {
         ("[camera]\ninterval = \"1s\"", "lies between 10s and 1d"),
         ("[camera]\nrefresh_hz = 3.0", "knows 0.5, 1, 2, 4"),
         ("[camera]\nemissivity = 95", "0.95 for paint"),
-        ("[camera]\naverage = 64\nrefresh_hz = 0.5", "give it twice that"),
+        (
+            "[camera]\naverage = 64\nrefresh_hz = 0.5",
+            "give it twice that",
+        ),
         ("[camera]\naddress = 200", "0x08 to 0x77"),
         ("[decide]\nthreshold = 70", "scores lie between 0 and 1"),
         ("[decide]\nclear = 0.9", "not above `threshold`"),

@@ -15,7 +15,10 @@ pub struct Sink {
 impl Sink {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}/notehub", listener.local_addr().expect("an address"));
+        let url = format!(
+            "http://{}/notehub",
+            listener.local_addr().expect("an address")
+        );
         let seen = Arc::new(Mutex::new(Vec::new()));
         let kept = seen.clone();
         std::thread::spawn(move || {
