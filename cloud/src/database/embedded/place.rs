@@ -33,7 +33,7 @@ pub(super) struct Place {
     pub(super) data: PathBuf,
     pub(super) sockets: PathBuf,
     /// Released when this value is dropped, or our process ends.
-    _lock: File,
+    lock: File,
 }
 
 impl Place {
@@ -58,7 +58,7 @@ impl Place {
             home,
             data,
             sockets,
-            _lock: lock,
+            lock,
         };
         place.rotate_log()?;
         Ok(place)
@@ -110,6 +110,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         // Fails if the server still has its socket there, and then the next start uses it.
         let _ = fs::remove_dir(&self.sockets);
+        // Closing would do, but for a child process that is being started just now and holds the file as well.
+        let _ = self.lock.unlock();
     }
 }
 
