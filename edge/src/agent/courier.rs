@@ -196,8 +196,9 @@ impl Courier {
                 break;
             }
         }
-        if std::mem::take(&mut self.sync) {
+        if self.sync {
             self.ask_for_sync()?;
+            self.sync = false;
         }
         Ok(())
     }

@@ -264,6 +264,8 @@ impl Notecard {
 
     fn give_up(&mut self, text: &str, sequence: u16) {
         self.lost = true;
+        // Whoever answers next may be another Notecard, one that knows no checks.
+        self.checks = false;
         self.unanswered = Some((text.to_owned(), sequence));
     }
 
