@@ -217,7 +217,7 @@ fn camera(
         Err(error) => {
             teller.wrong(
                 format!("{error:#}"),
-                "switch I2C on (sudo raspi-config nonint do_i2c 0), restart, and see that the user is in the group i2c",
+                "restart after switching it on; `ls -l /dev/i2c*` shows who may use it",
             );
             return None;
         }
@@ -480,7 +480,8 @@ fn ask<R: Request>(teller: &mut Teller<'_>, card: &mut Notecard, request: &R) ->
 fn advice(error: &NotecardError) -> &'static str {
     match error {
         NotecardError::NoAnswer { .. } | NotecardError::Cancelled { .. } => {
-            "check supply and wires; on I2C `i2cdetect -y 1` shows it as 17; on a UART the login console must be off"
+            "check `port`, supply and wires: on USB `lsusb` shows it as 30a4:0001, on I2C `i2cdetect -y 1` as 17; on a UART \
+             the login console must be off"
         }
         NotecardError::Refused { .. } => "update the Notecard's firmware in Notehub",
     }

@@ -16,7 +16,7 @@ use edge::emulate::station::{Ledger, Plan, simulate};
 use super::station::{Simulated, hours, minutes};
 use crate::support::app::{PEOPLE, TOKEN, TestApp};
 use crate::support::database::database;
-use crate::support::edge::printed;
+use crate::support::edge::{printed, refused};
 use crate::support::program::Home;
 
 /// As the defaults are, but for what is old news a week later.
@@ -195,6 +195,17 @@ async fn the_program_simulates_half_a_day_against_the_running_service() {
     let url = service.url.clone();
     let folder = tempfile::tempdir().expect("a folder");
     let printed = tokio::task::spawn_blocking(move || {
+        let wrong = [
+            "simulate",
+            "--notehub",
+            &url,
+            "--token",
+            "wrong",
+            "--speed",
+            "max",
+        ];
+        let complaint = refused(folder.path(), &wrong);
+        assert!(complaint.contains("does not take the token"), "{complaint}");
         printed(
             folder.path(),
             &[

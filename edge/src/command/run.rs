@@ -35,8 +35,10 @@ For a timer, or a machine that is switched on for each reading. \
 What is going on (an open alarm, how long a state has lasted) is kept on disk between two runs.
 
   edge once                                 one reading, and what waits is handed over
-  edge once --sleep 30m                     then the Notecard cuts the power of this machine for 30 minutes,
-                                            if its ATTN pin switches it; see deploy/edge.md")]
+  edge once --sleep 30m                     then the Notecard cuts this machine's power
+                                            for 30 minutes (see deploy/edge.md)
+
+Exit code 1: not everything was handed over. Without a Notecard it takes a minute to find out.")]
 pub struct OnceOptions {
     #[command(flatten)]
     station: station::Place,
@@ -50,6 +52,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let stop = agent.stop();
     station::on_signal(move || stop.stop())?;
     agent.run();
+    tracing::info!("stopped; what was not handed over waits on disk");
     Ok(ExitCode::SUCCESS)
 }
 

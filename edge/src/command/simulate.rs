@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -23,6 +23,8 @@ const HOT_SPOT_ENDS: Duration = Duration::from_mins(90);
 const HOT_SPOT_LASTS: Duration = Duration::from_hours(2);
 /// Exit code when something did not arrive, or a rule of the hardware was broken.
 const INCOMPLETE: u8 = 3;
+/// As shells call the end by Ctrl-C.
+const INTERRUPTED: i32 = 130;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -30,22 +32,24 @@ Camera, Notecard, network and Notehub are emulated, down to registers and wires;
 the agent with its drivers and spool is the real one. \
 A simulated week with network gaps, power cuts, camera faults and one hot spot ends at the present moment.
 
-  cargo run --release -p cloud -- serve
-  edge simulate --notehub http://127.0.0.1:8080 --token \"$(cat data/notehub-token)\"
+  cloud serve
+  export EDGE_NOTEHUB_TOKEN=$(cat data/notehub-token)
+  edge simulate --notehub http://127.0.0.1:8080
       a week, a thousand times as fast: ten minutes
-  edge simulate --notehub http://127.0.0.1:8080 --token \"$(cat data/notehub-token)\" --days 1 --speed max
+  edge simulate --notehub http://127.0.0.1:8080 --days 1 --speed max
       a day, as fast as it goes
 
-The same --seed gives the same week. Exit code 3: something did not arrive.")]
+The same --seed gives the same days of the same station; once more, they bring no new incident. \
+Exit code 3: something did not arrive.")]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a switch on the command line"
 )]
 pub struct Options {
     /// Where `cloud` listens; /notehub is added if there is no path
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = url)]
     notehub: String,
-    /// The Notehub token of that `cloud`
+    /// The Notehub token of that `cloud` (data/notehub-token where it runs)
     #[arg(
         long,
         value_name = "TOKEN",
@@ -53,7 +57,7 @@ pub struct Options {
         hide_env_values = true
     )]
     token: String,
-    /// How many days
+    /// How many days, from 0.01 to 400
     #[arg(long, default_value_t = 7.0, value_name = "D", value_parser = days)]
     days: f64,
     /// How many times faster than real time, or `max`
@@ -99,7 +103,7 @@ enum Speed {
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let mut config = options.station.load()?.config;
     // What the agent has to say of its troubles is for who asks; the ledger tells what became of them.
-    station::start_logs("off");
+    station::start_logs("edge::command::simulate=info");
     config
         .notecard
         .product
@@ -108,10 +112,25 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let state_dir = if let Some(folder) = &options.state {
         folder.clone()
     } else {
-        scratch = tempfile::tempdir().context("making a folder for the agent's state")?;
+        scratch = tempfile::Builder::new()
+            .prefix("thermal-watch-simulate-")
+            .tempdir()
+            .context("making a folder for the agent's state")?;
+        remove_on_signal(scratch.path().to_owned())?;
         scratch.path().to_owned()
     };
     let length = Duration::from_secs_f64(options.days * 86_400.0);
+    let start = options.start.unwrap_or_else(|| options.ends_now(length));
+    ensure!(
+        start + length <= options.ends_now(length) + length + Duration::from_mins(1),
+        "the days would end after now, and `cloud` does not believe what comes from the future; begin earlier"
+    );
+    ensure!(
+        options
+            .hot_spot_after
+            .is_none_or(|after| after.get() < length),
+        "the hot spot would begin after the end"
+    );
     let bar = progress_bar(length);
     bar.set_message("learning the scene");
     let ledger = emulated::simulate(
@@ -119,7 +138,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             kind: options.scene,
             seed: options.seed,
             days: options.days,
-            start: options.start.unwrap_or_else(|| options.ends_now(length)),
+            start,
             pace: match options.speed {
                 Speed::Times(pace) => Some(pace),
                 Speed::Max => None,
@@ -137,7 +156,9 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         say(&format!("{}\n", serde_json::to_string(&ledger)?))?;
     } else {
         say(&ledger.to_string())?;
-        say(&hints(options, &ledger))?;
+        if ledger.unrouted == 0 {
+            say(&hints(options, &ledger))?;
+        }
     }
     Ok(if ledger.is_good() {
         ExitCode::SUCCESS
@@ -172,6 +193,14 @@ impl Options {
     }
 }
 
+/// Whoever interrupts it shall find nothing of it.
+fn remove_on_signal(folder: PathBuf) -> anyhow::Result<()> {
+    station::on_signal(move || {
+        let _ = std::fs::remove_dir_all(folder);
+        std::process::exit(INTERRUPTED);
+    })
+}
+
 /// `cloud` takes events at /notehub.
 fn address(url: &str) -> String {
     let after_scheme = url.find("://").map_or(0, |at| at + 3);
@@ -188,6 +217,21 @@ fn tell(bar: &ProgressBar, progress: &Progress) {
         progress.now.format("%b %d %H:%M"),
         progress.events
     ));
+    if bar.is_hidden() {
+        // A line a day is enough where nobody looks on.
+        let (days, rest) = (
+            progress.elapsed.as_secs() / 86_400,
+            progress.elapsed.as_secs() % 86_400,
+        );
+        if rest < 600 && days > 0 && progress.happened.is_none() {
+            tracing::info!(
+                "{} UTC: day {days}, {} events",
+                progress.now.format("%b %d"),
+                progress.events
+            );
+        }
+        return;
+    }
     if let Some(happened) = &progress.happened {
         bar.println(format!(
             "{} UTC  {happened}",
@@ -222,6 +266,15 @@ fn hints(options: &Options, ledger: &Ledger) -> String {
     format!(
         "\nSee the {what} at {url}/ or\n  curl -H \"Authorization: Bearer $(cat data/people-token)\" {url}/api/v1/incidents\n(data is the folder of the running `cloud`)\n"
     )
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let is_url = ["http://", "https://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme));
+    is_url
+        .then(|| text.to_owned())
+        .ok_or_else(|| "an address such as http://127.0.0.1:8080".to_owned())
 }
 
 fn days(text: &str) -> Result<f64, String> {

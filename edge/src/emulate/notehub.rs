@@ -233,6 +233,22 @@ impl Notehub {
         self.state().log.clone()
     }
 
+    /// The first attempt of all, which tells whether anybody is there.
+    pub fn first_attempt(&self) -> Option<Attempt> {
+        self.state().log.first().cloned()
+    }
+
+    /// The latest attempt that failed.
+    pub fn last_failure(&self) -> Option<Attempt> {
+        let state = self.state();
+        state
+            .log
+            .iter()
+            .rev()
+            .find(|attempt| attempt.failed)
+            .cloned()
+    }
+
     /// Events (uids) whose latest attempt failed and which will not be tried again: what a backfill is for.
     pub fn given_up(&self) -> Vec<String> {
         let state = self.state();

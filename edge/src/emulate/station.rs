@@ -93,6 +93,9 @@ struct Site {
     running: Option<Running>,
     /// Since when the camera has power.
     powered_since: Duration,
+    /// Somebody has taken an event, or was not meant to.
+    is_reached: bool,
+    is_route_down: bool,
     starts: Vec<Start>,
     skews: u64,
 }
@@ -110,14 +113,14 @@ pub fn simulate(options: Options, progress: &mut dyn FnMut(&Progress)) -> anyhow
     let radio = radio::start(&site.clock, &site.notecard, &site.notehub);
     site.power_on()?;
     for happening in plan.happenings() {
-        site.pass(happening.at.min(length), progress);
+        site.pass(happening.at.min(length), progress)?;
         if happening.at >= length {
             break;
         }
         site.happen(&happening.what)?;
         progress(&site.progress(Some(happening.what.clone())));
     }
-    site.pass(length, progress);
+    site.pass(length, progress)?;
     site.heal()?;
     site.finish(progress)?;
     radio.stop();
@@ -143,7 +146,12 @@ impl Site {
         };
         let (camera, faults) = Camera::new(make, source, clock.clone())?;
         bus.attach(options.config.camera.address, camera);
-        let device = format!("dev:864475{:09}", options.seed % 1_000_000_000);
+        // Each scene is a station of its own.
+        let kind = match options.kind {
+            scene::Kind::Boiler => 0,
+            scene::Kind::Panel => 1,
+        };
+        let device = format!("dev:86447{kind}{:09}", options.seed % 1_000_000_000);
         let notecard = Notecard::new(
             clock.clone(),
             notecard::Options {
@@ -174,6 +182,8 @@ impl Site {
             hot_spots,
             running: None,
             powered_since: Duration::ZERO,
+            is_reached: false,
+            is_route_down: false,
             starts: Vec::new(),
             skews: options.seed,
             options,
@@ -246,10 +256,13 @@ impl Site {
             }
             What::NotecardFull { full } => self.notecard.set_full(*full),
             What::Network(network) => self.notecard.set_network(*network),
-            What::Route { reachable } => self.notehub.set_faults(notehub::Faults {
-                down: !reachable,
-                ..notehub::Faults::default()
-            }),
+            What::Route { reachable } => {
+                self.is_route_down = !reachable;
+                self.notehub.set_faults(notehub::Faults {
+                    down: !reachable,
+                    ..notehub::Faults::default()
+                });
+            }
             What::NotecardRestart => self.notecard.cut_power(Duration::from_secs(5)),
             What::NotecardNoise { chance } => self.notecard.storm(self.options.seed, *chance),
             What::CameraSilent { time } => self.camera.silence(*time),
@@ -320,15 +333,42 @@ impl Site {
     }
 
     /// Until then, telling every now and then.
-    fn pass(&self, until: Duration, progress: &mut dyn FnMut(&Progress)) {
+    fn pass(&mut self, until: Duration, progress: &mut dyn FnMut(&Progress)) -> anyhow::Result<()> {
         const OFTEN: Duration = Duration::from_mins(10);
         loop {
+            self.see_whether_anybody_is_there()?;
             let left = until.saturating_sub(self.world.elapsed());
             if left.is_zero() {
-                return;
+                return Ok(());
             }
             self.clock.sleep(left.min(OFTEN));
             progress(&self.progress(None));
+        }
+    }
+
+    /// A week that is posted to nobody is not worth playing.
+    fn see_whether_anybody_is_there(&mut self) -> anyhow::Result<()> {
+        if self.is_reached {
+            return Ok(());
+        }
+        let Some(attempt) = self.notehub.first_attempt() else {
+            return Ok(());
+        };
+        self.is_reached = true;
+        if !attempt.failed || self.is_route_down {
+            return Ok(());
+        }
+        let url = &self.options.route.url;
+        match attempt.status {
+            Some(401 | 403) => bail!(
+                "{url} does not take the token: it is the Notehub token of that `cloud`, in the file \
+                 data/notehub-token where it runs"
+            ),
+            Some(status) => bail!(
+                "{url} answers {status}: {}; is this the /notehub of a `cloud`?",
+                attempt.text
+            ),
+            None => bail!("{url} is not to be reached: {}", attempt.text),
         }
     }
 

@@ -12,7 +12,6 @@ use thiserror::Error;
 #[error("cannot open the I2C bus {}: {}", path.display(), advice(cause))]
 pub struct NoBus {
     pub path: PathBuf,
-    #[source]
     cause: io::Error,
 }
 

@@ -46,6 +46,8 @@ pub struct Ledger {
     /// Events that Notehub has, its own included, and those that its route has not delivered.
     pub events: usize,
     pub unrouted: usize,
+    /// What the last failure of the route was.
+    pub last_failure: Option<String>,
     /// When the scene was hot, since the beginning.
     pub hot_spots: Vec<[Duration; 2]>,
     pub power_cuts: usize,
@@ -151,6 +153,10 @@ impl Ledger {
             health: count(HEALTH),
             events: arrived.events,
             unrouted: notehub.given_up().len(),
+            last_failure: notehub.last_failure().map(|attempt| match attempt.status {
+                Some(status) => format!("{status} {}", attempt.text),
+                None => attempt.text,
+            }),
             hot_spots: plan.hot_spots(),
             power_cuts: plan
                 .happenings()
@@ -179,7 +185,12 @@ impl fmt::Display for Ledger {
         } else {
             self.alerts.join(", ")
         };
-        writeln!(f, "What {} days came to", self.days)?;
+        let plural = if (self.days - 1.0).abs() < f64::EPSILON {
+            ""
+        } else {
+            "s"
+        };
+        writeln!(f, "What {} day{plural} came to", self.days)?;
         writeln!(
             f,
             "  starts of the agent            {:>7}  ({} power cuts)",
@@ -234,6 +245,9 @@ impl fmt::Display for Ledger {
             self.violations.len(),
             mark(self.violations.is_empty())
         )?;
+        if let Some(failure) = self.last_failure.as_ref().filter(|_| self.unrouted > 0) {
+            writeln!(f, "    not routed, at last because: {failure}")?;
+        }
         for violation in self.violations.iter().take(10) {
             writeln!(f, "    {violation}")?;
         }
