@@ -1,4 +1,4 @@
-//! The one place that reads the time; everything else is handed `now`, or a [`Clock`] to ask.
+//! The one place that reads the time; everything else is handed `now`, or a `Clock` to ask.
 //!
 //! A clock is the machine's, or that of a simulated world (`emulate::time`), in which an hour lasts as long as there is
 //! work in it. Whoever waits, waits through the clock, and whoever starts a thread, starts it through the clock: that is

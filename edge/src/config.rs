@@ -2,7 +2,7 @@
 //!
 //! Every key has a default that works, except the Notehub product that a Notecard belongs to. Keys that nobody knows are
 //! refused with the nearest known name; numbers are held to limits that the hardware or sense sets. What the cloud may
-//! change while the agent runs is in [`live`].
+//! change while the agent runs is in `live`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! What the station is made of: buses and ports, real or emulated.
 //!
-//! [`Station`] is all that the agent knows of them. It asks for a bus or a port whenever it needs a new handle, so that one that has gone bad can be opened again.
+//! `Station` is all that the agent knows of them. It asks for a bus or a port whenever it needs a new handle, so that one that has gone bad can be opened again.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@
 //! `frame_parts` until the others are there; then they become one row of `frames`, which never changes again.
 //! Only parts that agree on what 0 and 255 stand for become a picture; those that do not are left apart, with an error.
 //!
-//! A device may have [`MOST_INCOMPLETE`] pictures of which something is missing; those that heard nothing for longest make
+//! A device may have 32 pictures of which something is missing; those that heard nothing for longest make
 //! room. That loses nothing: the events are kept, and replaying them collects the parts again.
 //!
 //! This module owns `frames` and `frame_parts`. Reading a note is pure.

@@ -1,8 +1,8 @@
 //! What the EEPROM of an MLX90640 says of it, and temperatures from its raw words (pure).
 //!
-//! In order of use: `parse` reads the 832 words of the EEPROM into a [`Calibration`], or refuses them with the reason;
-//! [`Calibration::conditions`] reads from a sub-page's words under which conditions it was measured, or doubts them;
-//! [`Conditions::seen_through`] adds what is known of the target, and its [`View`] turns words into temperatures.
+//! In order of use: `parse` reads the 832 words of the EEPROM into a `Calibration`, or refuses them with the reason;
+//! `Calibration::conditions` reads from a sub-page's words under which conditions it was measured, or doubts them;
+//! `Conditions::seen_through` adds what is known of the target, and its `View` turns words into temperatures.
 //!
 //! The terms and their order are Melexis': datasheet of the MLX90640, and where it leaves room, their published library
 //! (the resolution corrects the supply's raw word, the two compensation pixels' sensitivities are averaged). Names are the

@@ -1,7 +1,7 @@
 //! The MLX90640 on its bus.
 //!
-//! [`Mlx90640::open`] waits for a camera, reads its EEPROM, settles it with the kept dump and sets the registers;
-//! [`Mlx90640::capture`] gives the mean of some full frames. In between, `registers` speaks to the bus, `judge` decides
+//! `Mlx90640::open` waits for a camera, reads its EEPROM, settles it with the kept dump and sets the registers;
+//! `Mlx90640::capture` gives the mean of some full frames. In between, `registers` speaks to the bus, `judge` decides
 //! which sub-pages to believe, and `mean` makes a picture of those that are.
 //!
 //! Two registers are ever written, and there is no function that could write the EEPROM. Each access is one transaction of

@@ -4,7 +4,7 @@
 //! (`forward`), and lands in the RAM at its time, also in the middle of a reading. `synthetic` makes EEPROMs, and with
 //! `faults` somebody beside the driver spoils its day.
 //!
-//! It is stricter than a camera: what a driver must not do is not acknowledged, and told by [`Faults::violations`]. A read
+//! It is stricter than a camera: what a driver must not do is not acknowledged, and told by `Faults::violations`. A read
 //! needs the write of its address in the same transaction, writes go to the status and the control register only, and modes
 //! that make wrong temperatures (data held back, one sub-page again and again, single steps) are refused.
 

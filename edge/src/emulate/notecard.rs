@@ -1,13 +1,13 @@
 //! A Notecard, byte by byte.
 //!
-//! [`Notecard`] is one card with two doors: serial over I2C ([`OnI2c`]) and a serial line, in memory ([`Wire`]) or on a real
-//! pty ([`Notecard::on_pty`]). Behind them is one machine: `line` puts bytes together and answers, `execute` does requests,
+//! `Notecard` is one card with two doors: serial over I2C (`OnI2c`) and a serial line, in memory (`Wire`) or on a real
+//! pty (`Notecard::on_pty`). Behind them is one machine: `line` puts bytes together and answers, `execute` does requests,
 //! `store` is what flash keeps, `sync` is when and how it goes to Notehub, `template` what records are made of, and
 //! `fault` all that may go wrong.
 //!
 //! It has no thread of its own. What it does, it does when somebody looks, as of the time at which it would have been done;
-//! only the sync belongs to a thread of the world's, which asks [`Notecard::next_sync`] when it is due. A host that breaks
-//! a rule of the protocol is served as well as may be, and its [`Violation`] is kept for the test to find.
+//! only the sync belongs to a thread of the world's, which asks `Notecard::next_sync` when it is due. A host that breaks
+//! a rule of the protocol is served as well as may be, and its `Violation` is kept for the test to find.
 
 /// The requests, done.
 mod execute;

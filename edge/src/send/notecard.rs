@@ -1,7 +1,7 @@
 //! Transactions with the Notecard: one request, its reply, and what is done when that does not come.
 //!
-//! [`Notecard`] sends a request as a line of JSON and reads the reply, over any [`Link`]: [`super::serial`] or
-//! [`super::i2c`]. Both ways carry a check ([`crc`]) and a sequence number, by which a Notecard knows a request that it has
+//! `Notecard` sends a request as a line of JSON and reads the reply, over any `Link`: `super::serial` or
+//! `super::i2c`. Both ways carry a check (`crc`) and a sequence number, by which a Notecard knows a request that it has
 //! already done, and we a reply that is not to our request. What fails is tried again, and before that, when the link
 //! itself was in doubt, both ends are brought back to the beginning of a line.
 //!

@@ -1,6 +1,6 @@
 //! When and how the card goes to Notehub.
 //!
-//! A thread of the world's does the going: it waits for [`Notecard::next_sync`], begins, carries the notes, and says how it
+//! A thread of the world's does the going: it waits for `Notecard::next_sync`, begins, carries the notes, and says how it
 //! went. Notes leave the queue when a sync ends well; of one that does not, Notehub may have got some, and gets them again.
 
 use std::collections::BTreeMap;
