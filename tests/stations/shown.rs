@@ -157,6 +157,38 @@ async fn a_frame_is_told_in_degrees_and_drawn() {
 }
 
 #[tokio::test]
+async fn what_the_alarm_was_about_is_marked_and_not_what_is_hottest() {
+    let app = three_frames().await;
+    let newest = list(&app).await["frames"][0].clone();
+    let (href, png) = (
+        newest["href"].as_str().expect("a link"),
+        newest["png"].as_str().expect("a link"),
+    );
+    let (_, _, before) = ask(&app, png, None).await;
+    let at = newest["at"]
+        .as_str()
+        .expect("a time")
+        .parse()
+        .expect("a time");
+    let mut alert = reading("alarm", at, 900, 0.9);
+    alert["file"] = "alert.qo".into();
+    alert["body"]["x"] = 3.into();
+    alert["body"]["y"] = 17.into();
+    app.take(&alert).await;
+    app.settle().await;
+    let (_, _, body) = ask(&app, href, None).await;
+    let frame: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(
+        (&frame["suspect"]["x"], &frame["suspect"]["y"]),
+        (&json!(3), &json!(17))
+    );
+    assert_eq!(frame["hottest"]["x"], 21);
+    let (_, _, after) = ask(&app, png, None).await;
+    assert_ne!(before, after, "another place is marked");
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn an_incident_shows_the_picture_nearest_to_it() {
     let app = TestApp::new().await;
     let opened = app.now() - TimeDelta::minutes(30);

@@ -90,7 +90,7 @@ pub fn link(device: &str, event: &str) -> String {
 pub struct Look {
     /// Dots along each side of a pixel.
     scale: Option<u32>,
-    /// Whether the hottest place is marked.
+    /// Whether the place of the alarm is marked, or else the hottest.
     mark: Option<bool>,
 }
 
@@ -122,16 +122,17 @@ pub async fn frame(
     } else {
         "private, max-age=60"
     };
-    let tag = frame.tag(drawn.then_some((scale, mark)));
+    let suspect = frame.suspect(&app.pool, &device).await?;
+    let tag = frame.tag(drawn.then_some((scale, mark)), suspect);
     let caching = [(header::CACHE_CONTROL, caching), (header::ETAG, &tag)];
     let known = headers.get(header::IF_NONE_MATCH);
     if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
         return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
     }
     if !drawn {
-        return Ok((caching, Json(frame.told(&device))).into_response());
+        return Ok((caching, Json(frame.told(&device, suspect))).into_response());
     }
-    let marked = mark.then(|| frame.hottest());
+    let marked = mark.then(|| suspect.unwrap_or_else(|| frame.hottest()));
     let png = picture::png(&frame.pixels, frame.size(), scale, marked).map_err(|error| {
         tracing::error!(error = %error, event.uid = frame.event_uid, "frame not drawn");
         Error::Unavailable("the picture cannot be drawn".into())
@@ -166,14 +167,35 @@ impl Frame {
         .await
     }
 
+    /// Column and row of what an alert of this moment was about. What is hottest is often hot by design.
+    async fn suspect(&self, pool: &PgPool, device: &str) -> sqlx::Result<Option<(usize, usize)>> {
+        let bodies = sqlx::query_scalar!(
+            r#"SELECT r.raw -> 'body' FROM processed_events AS p JOIN received_events AS r USING (uid)
+                WHERE p.device = $1 AND p.captured_at = $2 AND r.file LIKE '%alert.qo'"#,
+            device,
+            self.at
+        )
+        .fetch_all(pool)
+        .await?;
+        let (width, height) = self.size();
+        let side = |body: &Value, key: &str, end: usize| {
+            let side = body.get(key)?.as_u64()?;
+            usize::try_from(side).ok().filter(|side| *side < end)
+        };
+        Ok(bodies
+            .iter()
+            .flatten()
+            .find_map(|body| Some((side(body, "x", width)?, side(body, "y", height)?))))
+    }
+
     /// Differs when anything does that changes the answer.
-    fn tag(&self, look: Option<(u32, bool)>) -> String {
+    fn tag(&self, look: Option<(u32, bool)>, suspect: Option<(usize, usize)>) -> String {
         let mut hash = Sha256::new();
         hash.update(&self.event_uid);
         hash.update(self.min_c.to_be_bytes());
         hash.update(self.max_c.to_be_bytes());
         hash.update(&self.pixels);
-        hash.update(format!("{look:?}"));
+        hash.update(format!("{look:?} {suspect:?}"));
         let digest: [u8; 32] = hash.finalize().into();
         let half = digest[..16]
             .iter()
@@ -201,7 +223,7 @@ impl Frame {
         (celsius * 100.0).round() / 100.0
     }
 
-    fn told(&self, device: &str) -> Value {
+    fn told(&self, device: &str, suspect: Option<(usize, usize)>) -> Value {
         let (width, height) = self.size();
         let rows: Vec<Vec<f64>> = self
             .pixels
@@ -212,6 +234,7 @@ impl Frame {
         json!({
             "device": device, "at": self.at, "event": self.event_uid, "width": width, "height": height,
             "min": self.min_c, "max": self.max_c,
+            "suspect": suspect.map(|(x, y)| json!({ "x": x, "y": y, "celsius": rows.get(y).and_then(|row| row.get(x)) })),
             "hottest": { "x": x, "y": y, "celsius": rows.get(y).and_then(|row| row.get(x)) },
             "celsius": rows,
         })
