@@ -105,8 +105,12 @@ impl Agent {
             supervisor,
             mut chance,
         } = setup;
-        std::fs::create_dir_all(&state_dir)
-            .with_context(|| format!("cannot make the state folder {}", state_dir.display()))?;
+        std::fs::create_dir_all(&state_dir).with_context(|| {
+            format!(
+                "cannot make the state folder {}; set `state_dir` to one that can be written",
+                state_dir.display()
+            )
+        })?;
         let labels = Labels::new(classifier.labels())?;
         check_labels(&config, classifier.labels())?;
         for (name, key) in labels.renamed() {

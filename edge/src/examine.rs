@@ -119,14 +119,24 @@ pub fn examine(
     if let (Some(classifier), Some(captured)) = (&mut classifier, captured) {
         picture(teller.at("picture"), classifier, &captured);
     }
-    if let Some(classifier) = &classifier {
-        data(teller.at("data"), config, classifier);
+    match &classifier {
+        Some(classifier) => data(teller.at("data"), config, classifier),
+        None => teller
+            .at("data")
+            .doubtful("not estimated without a model", "mend the model first"),
     }
     let mut card = notecard(&mut teller, config, station, clock);
     time(teller.at("clock"), card.as_mut(), station, clock);
 }
 
 fn disk(teller: &mut Teller<'_>, state_dir: &Path) {
+    if state_dir.exists() && !state_dir.is_dir() {
+        teller.wrong(
+            format!("{} is a file, and no folder", state_dir.display()),
+            "name a folder in `state_dir`",
+        );
+        return;
+    }
     let probe = state_dir.join("check.part");
     let written = fs::create_dir_all(state_dir)
         .and_then(|()| fs::write(&probe, b"thermal watch"))
