@@ -11,8 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{LIMITS, note};
 use edge::send::spool::{Limits, Spool};
 
-/// Enough for each kind of moment; `THERMAL_WATCH_KILLS` asks for more.
-const KILLS: usize = 40;
+/// Enough for each kind of moment; `THERMAL_WATCH_KILLS` asks for more, or for fewer where starting a process is slow.
+const KILLS: usize = 200;
 
 /// What a writer told before it was killed.
 #[derive(Debug, Default)]
