@@ -1,7 +1,7 @@
 //! The agent at work: from the camera to the Notecard, for a year, with nobody near.
 //!
-//! Two threads and a spool between them. The `watcher` looks through its `eye` and writes notes; the `courier` hands them over and
-//! brings back what the cloud wants. `shared` is what they have in common, `time` what time it is, `memory` what outlives
+//! Two threads and a spool between them. The `watcher` looks through its `eye` and writes notes; the `courier` hands them
+//! over and brings back what the cloud wants. `shared` is what they have in common, `time` what time it is, `memory` what outlives
 //! a restart. The watcher never waits for the Notecard, and nothing that was decided is lost while the Notecard is away.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -17,6 +17,7 @@ use crate::capture::eeprom::Kept;
 use crate::classify::Classifier;
 use crate::clock::{Clock, Signal};
 use crate::config::Config;
+use crate::config::live::Live;
 use crate::hardware::Station;
 use crate::health::Supervisor;
 use crate::model::ANOMALY;
@@ -221,20 +222,19 @@ impl Agent {
 
 /// Rules of labels that the model does not have can never fire.
 pub fn check_labels(config: &Config, labels: &[String]) -> anyhow::Result<()> {
-    for dwell in config.dwell.iter().flatten() {
+    for label in config.decisions(&Live::of(config)).unknown_labels(labels) {
+        let known = labels.join(", ");
         ensure!(
-            labels.contains(&dwell.label),
-            "[[dwell]]: the model has no label {:?}; it has {}",
-            dwell.label,
-            labels.join(", ")
+            label != ANOMALY,
+            "the model has no score `{ANOMALY}`, only {known}; nothing would ever be an alarm. Name its scores in [model] \
+             labels, or train one with `edge train`"
+        );
+        // The usual rules may be of states that this machine does not have.
+        ensure!(
+            config.dwell.is_none(),
+            "[[dwell]]: the model has no label {label:?}; it has {known}"
         );
     }
-    ensure!(
-        labels.iter().any(|label| label == ANOMALY),
-        "the model has no score `{ANOMALY}`, only {}; nothing would ever be an alarm. Name its scores in [model] labels, \
-         or train one with `edge train`",
-        labels.join(", ")
-    );
     Ok(())
 }
 

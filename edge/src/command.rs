@@ -14,7 +14,7 @@ pub mod run;
 pub mod simulate;
 pub mod train;
 
-/// Files written whole or not at all.
+/// Where files may be written.
 mod output;
 
 /// What the commands at a station have in common.

@@ -404,8 +404,7 @@ impl Config {
         );
         within(decide.confirm_every, "2s", "1h", "confirm_every")?;
         within(decide.fault_after, "0s", "1d", "fault_after")?;
-        let (usual, _) = live::Live::new(self, &BTreeMap::new());
-        self.decisions(&usual).check()
+        self.decisions(&live::Live::of(self)).check()
     }
 
     fn check_notecard(&self) -> anyhow::Result<()> {

@@ -14,6 +14,9 @@ pub mod clock;
 /// What the agent is told: `edge.toml`, the environment, and what the cloud changes.
 pub mod config;
 
+/// Files written whole or not at all.
+pub mod file;
+
 /// 24 x 32 temperatures in deg C, with where and when; repair of broken pixels.
 pub mod frame;
 

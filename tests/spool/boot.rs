@@ -43,7 +43,7 @@ fn a_number_that_cannot_be_kept_is_an_error() {
         error.to_string().contains("cannot make the folder"),
         "{error}"
     );
-    std::os::unix::fs::symlink("/dev/full", folder.path().join("boot.new")).expect("a link");
+    std::os::unix::fs::symlink("/dev/full", folder.path().join("boot.part")).expect("a link");
     let error = next_boot(folder.path(), &mut chance).expect_err("the disk is full");
     let error = format!("{error:#}");
     assert!(error.contains("No space left on device"), "{error}");

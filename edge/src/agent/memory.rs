@@ -1,14 +1,13 @@
 //! What is remembered from one start to the next: an open episode, how long a state has lasted, where the camera looked.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::decide::State;
+use crate::file;
 
 /// What a start leaves to the next.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -59,13 +58,6 @@ impl Memory {
     /// Whole or not at all, also when power is cut meanwhile.
     pub fn remember(&self, remembered: &Remembered) -> anyhow::Result<()> {
         let text = serde_json::to_vec(remembered)?;
-        let part = self.path.with_extension("part");
-        let write = || -> io::Result<()> {
-            let mut file = File::create(&part)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&part, &self.path)
-        };
-        write().with_context(|| format!("cannot write {}", self.path.display()))
+        file::replace(&self.path, &text)
     }
 }

@@ -74,7 +74,7 @@ impl Shared {
         boot: u32,
         settings_told: Option<String>,
     ) -> Self {
-        let (live, _) = Live::new(&config, &std::collections::BTreeMap::new());
+        let live = Live::of(&config);
         // Those of the configuration are nothing to tell of.
         let settings_told = settings_told.unwrap_or_else(|| live.told(&[]));
         Self {

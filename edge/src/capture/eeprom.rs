@@ -4,8 +4,7 @@
 //! The dump of its first day is as good as ever: it is kept in a file of its own per camera, with a checksum, and used
 //! instead of what has changed since. Reading the bus is the driver's part; nothing here ever writes to a camera.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
@@ -14,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::calibration::{Calibration, DeviceId, Refused, WORDS, Words};
+use crate::file;
 
 /// Dumps that agree in at least this share of their words are of one camera: two cameras agree in a few of a hundred.
 const ONE_CAMERA: f64 = 0.5;
@@ -176,19 +176,11 @@ impl Kept {
             sha256: checksum(words),
             words: hex(&bytes(words)),
         };
-        let text = serde_json::to_vec_pretty(&dump)?;
-        let path = self.path(device);
-        let part = path.with_extension("part");
-        let write = || -> io::Result<()> {
-            fs::create_dir_all(&self.folder)?;
-            let mut file = File::create(&part)?;
-            file.write_all(&text)?;
-            file.write_all(b"\n")?;
-            file.sync_all()?;
-            fs::rename(&part, &path)?;
-            File::open(&self.folder)?.sync_all()
-        };
-        write().with_context(|| format!("cannot write {}", path.display()))
+        let mut text = serde_json::to_vec_pretty(&dump)?;
+        text.push(b'\n');
+        fs::create_dir_all(&self.folder)
+            .with_context(|| format!("cannot write to {}", self.folder.display()))?;
+        file::replace(&self.path(device), &text)
     }
 }
 

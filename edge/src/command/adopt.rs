@@ -18,7 +18,7 @@ use crate::frame::Place;
 use crate::model::metadata::Metadata;
 use crate::model::training::{self, Training};
 use crate::model::{gate, residual};
-use crate::{classify, clock};
+use crate::{classify, clock, file};
 
 /// More frames of one false alarm than this would outweigh the rest of the recording.
 const MOST_AT_ONCE: usize = 12;
@@ -84,7 +84,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     }
     let recording = train::read(std::slice::from_ref(&options.recording), options.skip_bad)?;
     let training = training::train(recording, &how, &mut |stage| progress.at(stage))?;
-    output::replace(&previous, &old_bytes)?;
+    file::replace(&previous, &old_bytes)?;
     places.write(&training)?;
     progress.done();
     if options.json {

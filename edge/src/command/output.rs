@@ -1,7 +1,7 @@
-//! Writes the files that a command makes: whole or not at all, and only where a file can be.
+//! Where the files that a command makes may be written.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -36,25 +36,4 @@ pub fn place(path: &Path) -> anyhow::Result<PathBuf> {
         );
     }
     Ok(place)
-}
-
-/// Writes beside the file and renames, so that an interruption leaves the old one whole.
-pub fn replace(place: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut name = place
-        .file_name()
-        .context("a file name is missing")?
-        .to_owned();
-    name.push(".part");
-    let part = place.with_file_name(name);
-    let written = fs::File::create(&part)
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::rename(&part, place));
-    written.with_context(|| {
-        // What is left of it says nothing; that it could not be written is told anyway.
-        let _ = fs::remove_file(&part);
-        format!("writing {}", place.display())
-    })
 }

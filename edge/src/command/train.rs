@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{output, say};
 use crate::capture::replay::{self, OnBad, Recording};
+use crate::file;
 use crate::model::report;
 use crate::model::training::{self, Training};
 
@@ -126,8 +127,8 @@ impl Places {
 
     pub(super) fn write(&self, training: &Training) -> anyhow::Result<()> {
         let page = training.page()?;
-        output::replace(&self.model_file, &training.onnx)?;
-        output::replace(&self.page_file, page.as_bytes())
+        file::replace(&self.model_file, &training.onnx)?;
+        file::replace(&self.page_file, page.as_bytes())
     }
 }
 

@@ -32,14 +32,19 @@ pub struct Frames {
 }
 
 impl Live {
-    /// The configuration's, changed by what the variables say; and what could not be applied.
-    pub fn new(config: &Config, variables: &BTreeMap<String, String>) -> (Self, Vec<String>) {
-        let mut live = Self {
+    /// The configuration's.
+    pub fn of(config: &Config) -> Self {
+        Self {
             interval: config.camera.interval.get(),
             threshold: config.decide.threshold,
             clear: config.decide.clear,
             frames: config.decide.frames,
-        };
+        }
+    }
+
+    /// The configuration's, changed by what the variables say; and what could not be applied.
+    pub fn new(config: &Config, variables: &BTreeMap<String, String>) -> (Self, Vec<String>) {
+        let mut live = Self::of(config);
         let mut refused = Vec::new();
         let set = |name: &str| {
             let value = variables.get(name).map(|value| value.trim());

@@ -195,17 +195,20 @@ impl Spool {
             let (class, id) = self.front()?;
             match self.read(class, id) {
                 Ok(note) => return Some((id, note)),
-                Err(error) => {
-                    tracing::error!(
-                        spool.note = id.0,
-                        error = format!("{error:#}"),
-                        "a note that waited cannot be read any more and is skipped"
-                    );
-                    self.damaged += 1;
-                    self.take_out(class, id);
-                }
+                Err(error) => self.skip(class, id, &error),
             }
         }
+    }
+
+    /// A record that is damaged now, although it was not when the spool was opened.
+    fn skip(&mut self, class: Class, id: Id, error: &anyhow::Error) {
+        tracing::error!(
+            spool.note = id.0,
+            error = format!("{error:#}"),
+            "a note that waited cannot be read any more and is skipped"
+        );
+        self.damaged += 1;
+        self.take_out(class, id);
     }
 
     /// A note was handed over, and is not offered again. After an error this is known in memory and tried again.

@@ -3,12 +3,13 @@
 //! With a sequence number it makes the identity of a note, so it must never come again for the same station: not after a
 //! power cut, and not after the SD card was replaced. Without a past it begins at a random thousand.
 
-use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Context;
 use rand::{Rng, RngExt};
+
+use crate::file;
 
 const FILE: &str = "boot";
 /// The thousands that a `u32` has room for, with some to count on.
@@ -32,22 +33,13 @@ pub fn next_boot(folder: &Path, chance: &mut impl Rng) -> anyhow::Result<u32> {
             return Err(error).with_context(|| format!("cannot read {}", path.display()));
         }
     };
-    replace(folder, &path, boot).with_context(|| format!("cannot write {}", path.display()))?;
+    file::replace(&path, text(boot).as_bytes())?;
     Ok(boot)
 }
 
 /// Where counting begins without a past.
 pub fn random_boot(chance: &mut impl Rng) -> u32 {
     chance.random_range(1..THOUSANDS) * 1000
-}
-
-fn replace(folder: &Path, path: &Path, boot: u32) -> std::io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
-    file.write_all(text(boot).as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)?;
-    File::open(folder)?.sync_all()
 }
 
 fn text(boot: u32) -> String {

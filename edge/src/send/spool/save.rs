@@ -175,15 +175,7 @@ impl Spool {
         for (class, id, at, length) in here {
             match self.fetch(number, at, length) {
                 Ok(bytes) => moved.push((class, id, self.append(b'N', &bytes[HEAD..])?)),
-                Err(error) => {
-                    tracing::error!(
-                        spool.note = id.0,
-                        error = format!("{error:#}"),
-                        "a note that waited cannot be read any more and is skipped"
-                    );
-                    self.damaged += 1;
-                    self.take_out(class, id);
-                }
+                Err(error) => self.skip(class, id, &error),
             }
         }
         self.sync_active()?;
