@@ -4,6 +4,8 @@
 //! measurements, deliveries and incidents of it, `deliver` brings the deliveries to their destinations. Between each two
 //! stands a table, so a crash anywhere is only a delay. `watch` does what time alone brings about.
 
+/// What people did.
+pub mod audit;
 /// The one place that reads the time.
 pub mod clock;
 /// The command line.

@@ -9,7 +9,7 @@
 //! with the event and harms nothing else. An event that the database will not take is set aside alone, with its error.
 //!
 //! Who owns what: `record` takes events and writes measurements, devices, errors; `identity` knows which events are one
-//! note; `frame` puts pictures together; `incident` writes alerts and incidents.
+//! note; `frame` puts pictures together; `incident` writes alerts and incidents, `silence` the silences.
 
 pub mod alert;
 pub mod frame;
@@ -20,6 +20,7 @@ pub mod plan;
 pub mod record;
 pub mod route;
 pub mod series;
+pub mod silence;
 pub mod transform;
 
 use std::collections::HashMap;

@@ -23,6 +23,7 @@ use super::notice::Kind;
 use super::plan::{Plan, Rule};
 use super::transform::Transforms;
 use super::{AlertKey, Effects, Processor, Taken, Transition};
+use crate::audit::{self, Action, Actor};
 use crate::deliver::outbox;
 use tell::{Open, Teller};
 
@@ -486,21 +487,65 @@ pub async fn forget_removed_rules(
     Ok(ended.rows_affected())
 }
 
-/// Somebody takes it: reminders stop. Returns whether there is such an open incident.
+/// Somebody takes it: reminders and escalation stop. Returns whether there is such an open incident; who comes second is
+/// recorded, but it stays with the first.
 pub async fn acknowledge(
     pool: &PgPool,
     id: i64,
-    by: &str,
+    actor: &Actor,
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
+    let mut transaction = pool.begin().await?;
     let done = sqlx::query!(
         r#"UPDATE incidents SET acknowledged_at = coalesce(acknowledged_at, $2), acknowledged_by = coalesce(acknowledged_by, $3), notice_due_at = NULL
             WHERE id = $1 AND resolved_at IS NULL"#,
         id,
         now,
-        by
+        actor.name
     )
-    .execute(pool)
+    .execute(&mut *transaction)
+    .await?
+    .rows_affected()
+        == 1;
+    if done {
+        let entry = audit::Entry {
+            actor,
+            action: Action::Acknowledged,
+            subject: format!("incident {id}"),
+            incident: Some(id),
+            detail: json!({}),
+        };
+        audit::record(&mut transaction, entry, now).await?;
+    }
+    transaction.commit().await?;
+    Ok(done)
+}
+
+/// Adds a remark to the timeline. Returns whether there is such an incident, open or not.
+pub async fn remark(
+    pool: &PgPool,
+    id: i64,
+    text: &str,
+    actor: &Actor,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let mut transaction = pool.begin().await?;
+    let known = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM incidents WHERE id = $1) AS "known!""#,
+        id
+    )
+    .fetch_one(&mut *transaction)
     .await?;
-    Ok(done.rows_affected() == 1)
+    if known {
+        let entry = audit::Entry {
+            actor,
+            action: Action::Noted,
+            subject: format!("incident {id}"),
+            incident: Some(id),
+            detail: json!({ "text": text }),
+        };
+        audit::record(&mut transaction, entry, now).await?;
+    }
+    transaction.commit().await?;
+    Ok(known)
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::frames;
 use crate::App;
+use crate::audit::{Actor, Via};
 use crate::deliver::{Lane, outbox};
 use crate::error::Error;
 use crate::process::{incident, record};
@@ -102,7 +103,11 @@ pub async fn acknowledge(
             "`by` is who takes it: a name of 1 to 100 characters".into(),
         ));
     }
-    if incident::acknowledge(&app.pool, id, by, app.clock.now()).await? {
+    let actor = Actor {
+        name: by.to_owned(),
+        via: Via::Api,
+    };
+    if incident::acknowledge(&app.pool, id, &actor, app.clock.now()).await? {
         tracing::info!(incident.id = id, by, "incident acknowledged");
         Ok(Json(json!({ "incident": id, "status": "acknowledged" })))
     } else {
