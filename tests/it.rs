@@ -19,6 +19,8 @@ mod process;
 mod receive;
 
 #[cfg(feature = "cloud")]
+mod accounts;
+#[cfg(feature = "cloud")]
 mod alert;
 #[cfg(feature = "cloud")]
 mod demo;

@@ -87,7 +87,17 @@ fn access(config: &Config) -> String {
         None => format!("people token made on first start in {data_dir}"),
         Some(_) => "people token set".to_owned(),
     };
-    format!("{tokens}; {people}")
+    let named = match config.users.len() {
+        0 => String::new(),
+        _ => {
+            let names = config
+                .users
+                .iter()
+                .map(|user| format!("{} ({})", user.name, user.role.word()));
+            format!("; users {}", names.collect::<Vec<_>>().join(", "))
+        }
+    };
+    format!("{tokens}; {people}{named}")
 }
 
 fn destination(destination: &Destination) -> String {
