@@ -39,6 +39,7 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use scope::Scope;
+pub(crate) use units::show_rate;
 pub use tutorial::{DEFAULT_TRANSFORM, TUTORIAL_FILE, TUTORIAL_TRANSFORM, TUTORIAL_VALUE};
 
 /// What whoever holds the people token is called.

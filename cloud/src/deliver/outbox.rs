@@ -306,32 +306,40 @@ pub enum Replay {
 
 /// Makes deliveries due again, with their attempts kept and a new allowance of tries. Returns how many.
 pub async fn replay(pool: &PgPool, choice: &Replay, now: DateTime<Utc>) -> sqlx::Result<u64> {
-    let (id, destination, from, to) = match choice {
-        Replay::One(id) => (Some(*id), None, None, None),
+    // Two statements, so that each goes by its index: there are many deliveries, and most of them arrived.
+    let done = match choice {
+        Replay::One(id) => {
+            sqlx::query!(
+                r#"UPDATE delivery_states SET state = 'due', due_at = $2, ended_at = NULL, reason = 'replayed on request', replayed_at = $2, attempts_before = attempts,
+                       -- One that is delivered is to be sent once more, and not to be found by a look-up.
+                       ambiguous_at = CASE WHEN state = 'delivered' THEN NULL ELSE ambiguous_at END
+                    WHERE id = $1 AND state IN ('dead', 'delivered')"#,
+                id,
+                now
+            )
+            .execute(pool)
+            .await?
+        }
         Replay::Dead {
             destination,
             from,
             to,
-        } => (None, destination.clone(), Some(*from), Some(*to)),
+        } => {
+            sqlx::query!(
+                r#"UPDATE delivery_states AS s SET state = 'due', due_at = $4, ended_at = NULL, reason = 'replayed on request', replayed_at = $4, attempts_before = attempts
+                    WHERE state = 'dead' AND ($1::text IS NULL OR destination = $1) AND ended_at >= $2 AND ended_at < $3
+                      -- Nobody is to be alarmed by what is over.
+                      AND NOT EXISTS (SELECT FROM delivery_contents AS c JOIN incidents AS i ON i.id = c.incident_id
+                                       WHERE c.id = s.id AND i.resolved_at IS NOT NULL)"#,
+                destination.as_deref(),
+                from,
+                to,
+                now
+            )
+            .execute(pool)
+            .await?
+        }
     };
-    let done = sqlx::query!(
-        r#"UPDATE delivery_states AS s SET state = 'due', due_at = $5, ended_at = NULL, reason = 'replayed on request', replayed_at = $5, attempts_before = attempts,
-               -- One that is delivered is to be sent once more, and not to be found by a look-up.
-               ambiguous_at = CASE WHEN state = 'delivered' THEN NULL ELSE ambiguous_at END
-            WHERE state IN ('dead', 'delivered')
-              AND CASE WHEN $1::uuid IS NOT NULL THEN id = $1
-                       ELSE state = 'dead' AND ($2::text IS NULL OR destination = $2) AND ended_at >= $3 AND ended_at < $4
-                            -- Nobody is to be alarmed by what is over.
-                            AND NOT EXISTS (SELECT FROM delivery_contents AS c JOIN incidents AS i ON i.id = c.incident_id
-                                             WHERE c.id = s.id AND i.resolved_at IS NOT NULL) END"#,
-        id,
-        destination,
-        from,
-        to,
-        now
-    )
-    .execute(pool)
-    .await?;
     Ok(done.rows_affected())
 }
 

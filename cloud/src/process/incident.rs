@@ -8,6 +8,7 @@
 //! Owns `incidents` and `alerts`. `watch` calls in here for what time alone brings about.
 
 mod tell;
+pub mod timeline;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

@@ -116,3 +116,16 @@ pub async fn end(pool: &PgPool, id: i64, actor: &Actor, now: DateTime<Utc>) -> s
     transaction.commit().await?;
     Ok(ended)
 }
+
+/// A silence as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silence {
+    pub id: i64,
+    pub device: Option<String>,
+    pub rule: Option<String>,
+    pub starts_at: DateTime<Utc>,
+    pub ends_at: DateTime<Utc>,
+    pub author: String,
+    pub reason: String,
+    pub ended_by: Option<String>,
+}
