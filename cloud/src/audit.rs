@@ -42,6 +42,7 @@ pub enum Action {
     Noted,
     Silenced,
     SilenceEnded,
+    Closed,
     Replayed,
 }
 
@@ -54,6 +55,7 @@ impl Action {
             Self::Noted => "noted",
             Self::Silenced => "silenced",
             Self::SilenceEnded => "ended a silence",
+            Self::Closed => "closed",
             Self::Replayed => "replayed",
         }
     }
