@@ -54,6 +54,7 @@ fn twilio_config(receiver: &Receiver, timeout: Duration) -> config::DestinationK
         api_key: None,
         sender: config::Sender::From("+15005550006".to_owned()),
         to: vec!["+15005550009".to_owned()],
+        escalate_after: None,
         validity: Duration::from_mins(15),
         rate_limit: None,
         timeout,

@@ -34,6 +34,8 @@ mod retry;
 mod stations;
 #[cfg(feature = "cloud")]
 mod transform;
+#[cfg(feature = "cloud")]
+mod watch;
 
 mod agent;
 mod camera;

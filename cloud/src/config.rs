@@ -27,6 +27,7 @@ mod scope; // which events a route or rule is about
 #[cfg(test)]
 mod tests;
 mod tutorial; // the route and rule of a file without any
+mod watch; // [watch]
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,6 +42,7 @@ use url::Url;
 pub use scope::Scope;
 pub(crate) use units::show_rate;
 pub use tutorial::{DEFAULT_TRANSFORM, TUTORIAL_FILE, TUTORIAL_TRANSFORM, TUTORIAL_VALUE};
+pub use watch::SILENT;
 
 /// What whoever holds the people token is called.
 pub const PEOPLE: &str = "people";
@@ -141,6 +143,8 @@ pub struct Twilio {
     pub api_key: Option<(String, SecretString)>,
     pub sender: Sender,
     pub to: Vec<String>,
+    /// The numbers are told one after the other, so long apart, until somebody acknowledges; `None`: all at once.
+    pub escalate_after: Option<Duration>,
     pub validity: Duration,
     pub rate_limit: Option<RateLimit>,
     pub timeout: Duration,
@@ -220,6 +224,8 @@ pub enum Wording {
     Hours,
     /// The value is 1 or 0; what there is to say is the note's `why`.
     Reason,
+    /// The value is for how many hours nothing was heard.
+    Silence,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -264,8 +270,14 @@ pub enum Engine {
 
 #[derive(Debug, Clone)]
 pub struct Watch {
+    pub enabled: bool,
     pub silent_after: Duration,
+    /// How late a station may be beyond its rhythm.
+    pub grace: Duration,
+    pub severity: Severity,
     pub notify: Vec<String>,
+    /// `None` is "none": never remind.
+    pub repeat: Option<Duration>,
 }
 
 #[derive(Debug, Clone)]

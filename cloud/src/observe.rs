@@ -113,4 +113,8 @@ fn describe() {
         "Attempts at deliveries, by destination and outcome."
     );
     describe_counter!("cloud_incidents_opened_total", "Incidents opened, by rule.");
+    describe_counter!(
+        "cloud_stations_returned_total",
+        "Silent stations that were heard again."
+    );
 }

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use url::{Host, Url};
 
 use super::section::nearest;
-use super::{Config, PEOPLE, Destination, DestinationKind, Route};
+use super::{Config, Destination, DestinationKind, PEOPLE, Route, SILENT};
 
 /// Shorter tokens can be guessed by someone who may ask a few thousand times a second.
 const SHORTEST_TOKEN: usize = 16;
@@ -57,6 +57,11 @@ pub(super) fn check(
             Err(problem) => problems.push(problem),
         }
     }
+    if config.rules.iter().any(|rule| rule.name == SILENT) {
+        problems.push(format!(
+            "rule `{SILENT}`: name is taken by the incidents of silent stations, [watch]; choose another"
+        ));
+    }
     let of_rules = config
         .rules
         .iter()
@@ -92,6 +97,7 @@ pub(super) fn check(
         ));
     }
     warnings.extend(config.destinations.iter().filter_map(open_to_readers));
+    warnings.extend(config.destinations.iter().filter_map(nobody_to_escalate_to));
 }
 
 fn check_route(
@@ -157,6 +163,20 @@ fn unique_in(owner: &str, names: &[String], problems: &mut Vec<String>) {
             problems.push(format!("{owner} names `{name}` twice"));
         }
     }
+}
+
+/// A warning for an escalation that has nowhere to go.
+fn nobody_to_escalate_to(destination: &Destination) -> Option<String> {
+    let DestinationKind::Twilio(twilio) = &destination.kind else {
+        return None;
+    };
+    let alone = twilio.escalate_after.is_some() && twilio.to.len() == 1;
+    alone.then(|| {
+        format!(
+            "destination `{}` has `escalate_after` and a single number in `to`, so nobody is told after that one",
+            destination.name
+        )
+    })
 }
 
 /// A warning for a destination whose secrets would cross a network in the clear.

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::units::{show_duration, show_rate, show_size};
 use super::{
-    Config, Count, Database, Destination, DestinationKind, Route, Rule, Sender, Threshold,
+    Config, Count, Database, Destination, DestinationKind, Route, Rule, Sender, Threshold, Watch,
 };
 
 impl Config {
@@ -46,6 +46,7 @@ impl Config {
             show_duration(self.transform.timeout),
             show_size(self.transform.output_limit),
         ));
+        lines.push(format!("watch        {}", watch(&self.watch)));
         lines.push(match &self.series.transform {
             None => "series       every number in body, by dotted path".to_owned(),
             Some(expression) => format!("series       {}", one_line(&expression.text)),
@@ -113,8 +114,11 @@ fn destination(destination: &Destination) -> String {
                 Sender::MessagingService(sid) => sid,
             };
             let validity = show_duration(twilio.validity);
+            let apart = twilio.escalate_after.map_or_else(String::new, |after| {
+                format!(" one after the other each {}", show_duration(after))
+            });
             let what = format!(
-                "from {from} to {}, texts valid for {validity}",
+                "from {from} to {}{apart}, texts valid for {validity}",
                 twilio.to.join(", ")
             );
             (twilio.rate_limit, twilio.timeout, what)
@@ -133,6 +137,22 @@ fn destination(destination: &Destination) -> String {
         "{name}: {kind} {what}, {}, timeout {}",
         show_rate(rate),
         show_duration(timeout)
+    )
+}
+
+fn watch(watch: &Watch) -> String {
+    if !watch.enabled {
+        return "off: nobody is told of a silent station".to_owned();
+    }
+    let told = match watch.notify.as_slice() {
+        [] => "nobody is told".to_owned(),
+        names => format!("tells {}", names.join(", ")),
+    };
+    format!(
+        "a station is silent after {}, or by its own rhythm and {} of grace; {}, {told}",
+        show_duration(watch.silent_after),
+        show_duration(watch.grace),
+        watch.severity.word()
     )
 }
 

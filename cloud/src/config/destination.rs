@@ -18,6 +18,8 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const VALIDITY: Duration = Duration::from_mins(15);
 /// Twilio's own bounds for how long a text may wait in its queue.
 const VALIDITY_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(10));
+/// Nobody can look at a text and acknowledge it sooner.
+const LEAST_ESCALATION: Duration = Duration::from_secs(30);
 const TIMEOUT_BOUNDS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_mins(5));
 
 /// Headers that the HTTP client or the signature sets itself.
@@ -88,6 +90,7 @@ fn twilio(section: &mut Section<'_>) -> Option<DestinationKind> {
     let api_key_secret = section.secret("api_key_secret", secret::check_token);
     let sender = sender(section);
     let to = receivers(section);
+    let escalate_after = section.duration_or_none("escalate_after", None, LEAST_ESCALATION);
     let (least, most) = VALIDITY_BOUNDS;
     let validity = section.duration_between("validity", VALIDITY, least, most);
     let rate_limit = rate_limit(section, TWILIO_RATE);
@@ -99,6 +102,7 @@ fn twilio(section: &mut Section<'_>) -> Option<DestinationKind> {
         api_key: api_key_sid.zip(api_key_secret),
         sender: sender?,
         to,
+        escalate_after,
         validity,
         rate_limit,
         timeout,

@@ -251,13 +251,21 @@ pub async fn reclaim(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<u64> {
     Ok(done.rows_affected())
 }
 
+/// What the reason of a delivery begins with that was ended before anybody tried to send it.
+const WITHDRAWN: &str = "withdrawn: ";
+
 /// A notice of an incident, and how far it got.
 #[derive(Debug)]
 pub struct Notice {
     pub id: Uuid,
     pub destination: String,
     pub recipient: Option<String>,
+    /// Opened, escalated, reminder or resolved.
+    pub kind: Option<String>,
+    pub created_at: DateTime<Utc>,
     pub state: String,
+    /// It was taken back in time: nobody got it.
+    pub withdrawn: bool,
     /// An attempt may have arrived although that is not known.
     pub ambiguous: bool,
 }
@@ -266,16 +274,19 @@ pub struct Notice {
 pub async fn notices(connection: &mut PgConnection, incident: i64) -> sqlx::Result<Vec<Notice>> {
     sqlx::query_as!(
         Notice,
-        r#"SELECT s.id, s.destination, c.body ->> 'to' AS recipient, s.state, s.ambiguous_at IS NOT NULL AS "ambiguous!"
+        r#"SELECT s.id, s.destination, c.body ->> 'to' AS recipient, c.notice AS kind, c.created_at, s.state,
+                  coalesce(s.state = 'dead' AND s.ambiguous_at IS NULL AND starts_with(s.reason, $2), false) AS "withdrawn!",
+                  s.ambiguous_at IS NOT NULL AS "ambiguous!"
              FROM delivery_contents AS c JOIN delivery_states AS s USING (id)
             WHERE c.incident_id = $1 ORDER BY s.id FOR UPDATE OF s"#,
-        incident
+        incident,
+        WITHDRAWN
     )
     .fetch_all(connection)
     .await
 }
 
-/// Ends deliveries that are waiting, with the reason.
+/// Ends deliveries that are waiting, with the reason why they are withdrawn.
 pub async fn withdraw(
     connection: &mut PgConnection,
     ids: &[Uuid],
@@ -285,6 +296,7 @@ pub async fn withdraw(
     if ids.is_empty() {
         return Ok(());
     }
+    let reason = format!("{WITHDRAWN}{reason}");
     sqlx::query!("UPDATE delivery_states SET state = 'dead', ended_at = $2, reason = $3 WHERE id = ANY ($1) AND state = 'due'", ids, now, reason)
         .execute(connection)
         .await?;

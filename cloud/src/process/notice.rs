@@ -19,7 +19,7 @@ mod reading;
 
 use gsm7::{SINGLE, septets};
 pub use gsm7::{gsm7, segments};
-use reading::{hot_spot, reading, subject};
+use reading::{detail, reading, subject};
 
 /// Twilio refuses longer bodies.
 const LONGEST: usize = 1600;
@@ -44,8 +44,22 @@ const CARRIER_WORDS: [&str; 8] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Opened,
+    /// To the next ones, because nobody of those before has acknowledged.
+    Escalated,
     Reminder,
     Resolved,
+}
+
+impl Kind {
+    /// As it is called in the tables and to webhooks.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Opened => "opened",
+            Kind::Escalated => "escalated",
+            Kind::Reminder => "reminder",
+            Kind::Resolved => "resolved",
+        }
+    }
 }
 
 /// What is known about an incident when it is told.
@@ -68,7 +82,7 @@ pub struct Facts<'a> {
     pub timezone: Option<&'a str>,
     pub hot_spot: Option<HotSpot>,
     pub wording: Wording,
-    /// The note's own `why`.
+    /// The note's own `why`; of a silence, what was heard last.
     pub why: Option<&'a str>,
 }
 
@@ -80,14 +94,14 @@ pub struct HotSpot {
     pub delta_t: f64,
 }
 
-/// One GSM-7 segment for the three moments of an incident's life.
+/// One GSM-7 segment for each moment of an incident's life.
 pub fn default_text(facts: &Facts) -> String {
     let mut draft = Draft {
         opening: opening(facts),
         name: one_line(facts.device_name, "device"),
         rule: subject(facts),
         reading: reading(facts),
-        hot_spot: facts.hot_spot.map_or_else(String::new, hot_spot),
+        hot_spot: detail(facts),
         place: one_line(facts.place.unwrap_or_default(), ""),
         when: when(facts),
         id: facts.incident_id,
@@ -172,21 +186,23 @@ fn opening(facts: &Facts) -> String {
     };
     match facts.kind {
         Kind::Opened => severity.to_owned(),
+        Kind::Escalated => format!("{severity} not acknowledged,"),
         Kind::Reminder => format!("{severity} reminder"),
         Kind::Resolved => format!("RESOLVED {}", severity.to_lowercase()),
     }
 }
 
 fn when(facts: &Facts) -> String {
-    let zone = facts
-        .timezone
-        .and_then(|name| name.parse::<Tz>().ok())
-        .unwrap_or(Tz::UTC);
+    // A silence has no other moment than that since which it lasts, and that is told before.
+    if facts.wording == Wording::Silence && facts.kind != Kind::Resolved {
+        return String::new();
+    }
+    let zone = zone(facts);
     let opened = facts.opened_at.with_timezone(&zone);
     let at = facts.at.with_timezone(&zone);
     match facts.kind {
         Kind::Opened => at.format("%-d %b %H:%M %Z").to_string(),
-        Kind::Reminder => opened.format("since %-d %b %H:%M %Z").to_string(),
+        Kind::Escalated | Kind::Reminder => opened.format("since %-d %b %H:%M %Z").to_string(),
         Kind::Resolved if opened.date_naive() == at.date_naive() => {
             format!(
                 "{}-{}",
@@ -200,6 +216,11 @@ fn when(facts: &Facts) -> String {
             at.format("%-d %b %H:%M %Z")
         ),
     }
+}
+
+fn zone(facts: &Facts) -> Tz {
+    let named = facts.timezone.and_then(|name| name.parse().ok());
+    named.unwrap_or(Tz::UTC)
 }
 
 fn one_line(text: &str, otherwise: &str) -> String {
@@ -413,6 +434,52 @@ mod tests {
             segments(&text) == 1 && text.len() < 120 && text.ends_with("#17"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn not_acknowledged() {
+        check(
+            &facts(Kind::Escalated),
+            "CRITICAL not acknowledged, barn-3: anomaly 0.31, limit 0.7, peak 0.93, Shorewood Hills WI, since 8 Feb 11:12 CST #17",
+        );
+    }
+
+    #[test]
+    fn a_station_that_is_silent() {
+        let silence = |kind, hours| Facts {
+            rule: "silent",
+            value: hours,
+            peak: Some(hours),
+            threshold: Threshold::Above(0.0),
+            wording: Wording::Silence,
+            why: Some("last anomaly 0.12"),
+            ..facts(kind)
+        };
+        check(
+            &silence(Kind::Opened, 1.5),
+            "CRITICAL barn-3: silent since 8 Feb 11:12 CST, last anomaly 0.12, Shorewood Hills WI #17",
+        );
+        check(
+            &silence(Kind::Escalated, 1.5),
+            "CRITICAL not acknowledged, barn-3: silent since 8 Feb 11:12 CST, last anomaly 0.12, Shorewood Hills WI #17",
+        );
+        check(
+            &silence(Kind::Reminder, 1.5),
+            "CRITICAL reminder barn-3: silent since 8 Feb 11:12 CST, last anomaly 0.12, Shorewood Hills WI #17",
+        );
+        for (hours, told) in [
+            (0.75, "45 min"),
+            (1.5, "1.5 h"),
+            (47.9, "47.9 h"),
+            (340.5, "14.2 days"),
+        ] {
+            check(
+                &silence(Kind::Resolved, hours),
+                &format!(
+                    "RESOLVED critical barn-3: silent for {told}, Shorewood Hills WI, 8 Feb 11:12-12:42 CST #17"
+                ),
+            );
+        }
     }
 
     #[test]

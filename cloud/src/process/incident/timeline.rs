@@ -22,10 +22,17 @@ pub struct TimelineEntry {
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum What {
     /// In the time of the device, as the peak and the end. Of a silence, `value` is in hours.
-    Opened { value: f64, event_uid: String },
-    Peak { value: f64 },
+    Opened {
+        value: f64,
+        event_uid: String,
+    },
+    Peak {
+        value: f64,
+    },
     /// `resolution` says by whom: `cleared`, `closed`, `rule removed`, `watch switched off`.
-    Resolved { resolution: String },
+    Resolved {
+        resolution: String,
+    },
     /// A notice was made for somebody.
     Told(Told),
     /// A notice was due, and this is why it was not made; `until` is when it was to be looked at again.
@@ -42,7 +49,10 @@ pub enum What {
         until: DateTime<Utc>,
     },
     /// Its end, which may lie ahead; `by` is who ended it before its time.
-    SilenceOver { silence: i64, by: Option<String> },
+    SilenceOver {
+        silence: i64,
+        by: Option<String>,
+    },
     /// What a person did: `acknowledged`, `noted`, `closed`.
     Person {
         by: String,
@@ -74,7 +84,7 @@ pub struct Told {
 pub async fn timeline(pool: &PgPool, id: i64) -> sqlx::Result<Vec<TimelineEntry>> {
     let mut connection = pool.acquire().await?;
     let incident = sqlx::query!(
-        "SELECT rule, device, event_uid, opened_at, opened_value, resolved_at, resolution FROM incidents WHERE id = $1",
+        "SELECT rule, device, event_uid, opened_at, opened_value, peak_value, peak_at, resolved_at, resolution FROM incidents WHERE id = $1",
         id
     )
     .fetch_optional(&mut *connection)
@@ -89,6 +99,13 @@ pub async fn timeline(pool: &PgPool, id: i64) -> sqlx::Result<Vec<TimelineEntry>
             event_uid: incident.event_uid,
         },
     }];
+    if let Some(at) = incident.peak_at.filter(|at| *at > incident.opened_at) {
+        let value = incident.peak_value;
+        entries.push(TimelineEntry {
+            at,
+            what: What::Peak { value },
+        });
+    }
     if let Some((at, resolution)) = incident.resolved_at.zip(incident.resolution) {
         entries.push(TimelineEntry {
             at,
@@ -96,6 +113,7 @@ pub async fn timeline(pool: &PgPool, id: i64) -> sqlx::Result<Vec<TimelineEntry>
         });
     }
     entries.extend(notices(&mut connection, id).await?);
+    entries.extend(held_back(&mut connection, id).await?);
     entries.extend(deeds(&mut connection, id).await?);
     let life = (incident.opened_at, incident.resolved_at);
     entries.extend(silences(&mut connection, &incident.device, &incident.rule, life).await?);
@@ -127,6 +145,24 @@ async fn notices(connection: &mut PgConnection, id: i64) -> sqlx::Result<Vec<Tim
             ended_at: row.ended_at,
             reason: row.reason,
         }),
+    });
+    Ok(entries.collect())
+}
+
+async fn held_back(connection: &mut PgConnection, id: i64) -> sqlx::Result<Vec<TimelineEntry>> {
+    let rows = sqlx::query!(
+        "SELECT at, notice, reason, until FROM held_back WHERE incident_id = $1 ORDER BY at, notice",
+        id
+    )
+    .fetch_all(connection)
+    .await?;
+    let entries = rows.into_iter().map(|row| TimelineEntry {
+        at: row.at,
+        what: What::HeldBack {
+            notice: row.notice,
+            reason: row.reason,
+            until: row.until,
+        },
     });
     Ok(entries.collect())
 }

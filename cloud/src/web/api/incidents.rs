@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::deliveries::Attempt;
 use crate::App;
 use crate::error::Error;
-use crate::process::incident::timeline::{TimelineEntry, timeline};
+use crate::process::incident::{TimelineEntry, timeline};
 use crate::process::{incident, silence};
 use crate::web::frames;
 use crate::web::given::{self, Moment, optional, signer};

@@ -21,7 +21,7 @@ use super::quiet::Quiet;
 use crate::App;
 use crate::config::Threshold;
 use crate::error::Error;
-use crate::process::incident::timeline::timeline;
+use crate::process::incident::timeline;
 use crate::process::plan::Rule;
 use crate::process::{incident, silence};
 use crate::web::api::incidents::{self, Incident};

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::process::incident::timeline::{TimelineEntry, Told, What};
+use crate::process::incident::{TimelineEntry, Told, What};
 use crate::web::api::deliveries::Attempt;
 use crate::web::api::incidents::Try;
 use crate::web::pages::number;
