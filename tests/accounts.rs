@@ -388,7 +388,7 @@ async fn a_password_is_hashed_by_the_program() {
     let checked = home.run(&["check-config"]).await;
     let told = String::from_utf8_lossy(&checked.stdout).into_owned();
     assert!(
-        checked.status.success() && told.contains("users ann (viewer)"),
+        checked.status.success() && told.contains("ann is viewer"),
         "{told}"
     );
     assert!(!told.contains("argon2"));

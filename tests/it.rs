@@ -29,6 +29,8 @@ mod destinations;
 #[cfg(feature = "cloud")]
 mod embedded;
 #[cfg(feature = "cloud")]
+mod live;
+#[cfg(feature = "cloud")]
 mod retry;
 #[cfg(feature = "cloud")]
 mod stations;

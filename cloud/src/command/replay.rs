@@ -110,9 +110,9 @@ async fn directly(config: &Config, request: &Value, now: DateTime<Utc>) -> anyho
 
 /// Whoever runs the program, as far as the system says.
 fn actor() -> Actor {
-    let name = std::env::var("USER").ok().filter(|name| {
-        !name.is_empty() && name.chars().count() <= 100 && !name.contains('\0')
-    });
+    let name = std::env::var("USER")
+        .ok()
+        .filter(|name| !name.is_empty() && name.chars().count() <= 100 && !name.contains('\0'));
     Actor {
         name: name.unwrap_or_else(|| "operator".into()),
         via: Via::Command,

@@ -88,16 +88,11 @@ fn access(config: &Config) -> String {
         None => format!("people token made on first start in {data_dir}"),
         Some(_) => "people token set".to_owned(),
     };
-    let named = match config.users.len() {
-        0 => String::new(),
-        _ => {
-            let names = config
-                .users
-                .iter()
-                .map(|user| format!("{} ({})", user.name, user.role.word()));
-            format!("; users {}", names.collect::<Vec<_>>().join(", "))
-        }
-    };
+    let users = config
+        .users
+        .iter()
+        .map(|user| format!("; {} is {}", user.name, user.role.word()));
+    let named: String = users.collect();
     format!("{tokens}; {people}{named}")
 }
 
