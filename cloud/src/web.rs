@@ -53,6 +53,7 @@ pub fn router(app: App) -> Router {
             post(api::incidents::acknowledge),
         )
         .route("/api/v1/incidents/{id}/note", post(api::incidents::note))
+        .route("/api/v1/incidents/{id}/close", post(api::incidents::close))
         .route(
             "/api/v1/incidents/{id}/silence",
             post(api::incidents::silence),
@@ -84,6 +85,7 @@ pub fn router(app: App) -> Router {
             "/incidents/{id}/silence",
             post(pages::incidents::one::silence),
         )
+        .route("/incidents/{id}/close", post(pages::incidents::one::close))
         .route("/silences", post(pages::incidents::silence))
         .route("/silences/{id}/end", post(pages::incidents::end_silence))
         .route("/deliveries", get(pages::deliveries::list))

@@ -81,6 +81,10 @@ pub struct Incident {
     pub last_notice_at: Option<DateTime<Utc>>,
     /// When people are told the next time if nothing else happens.
     pub notice_due_at: Option<DateTime<Utc>>,
+    /// The recipients of so many steps of escalation were told; 0 are those who are told first.
+    pub escalation: i32,
+    /// When the next step is due if nobody acknowledges before.
+    pub escalate_at: Option<DateTime<Utc>>,
     /// The picture nearest to the opening, if there is one within a day.
     pub frame: Option<Picture>,
 }
@@ -121,6 +125,8 @@ struct Row {
     notices: i32,
     last_notice_at: Option<DateTime<Utc>>,
     notice_due_at: Option<DateTime<Utc>>,
+    escalation: i32,
+    escalate_at: Option<DateTime<Utc>>,
     frame_at: Option<DateTime<Utc>>,
     frame_event: Option<String>,
 }
@@ -156,6 +162,8 @@ impl From<Row> for Incident {
             notices: row.notices,
             last_notice_at: row.last_notice_at,
             notice_due_at: row.notice_due_at,
+            escalation: row.escalation,
+            escalate_at: row.escalate_at,
             frame,
         }
     }
@@ -189,7 +197,7 @@ pub async fn find(pool: &PgPool, which: &Which, most: i64) -> sqlx::Result<Vec<I
                   i.event_uid AS "event_uid!", i.opened_at AS "opened_at!", i.resolved_at, i.resolution, i.acknowledged_at, i.acknowledged_by,
                   i.opened_value AS "opened_value!", i.peak_value AS "peak_value!",
                   (a.memory ->> 'last_value')::float8 AS value, (a.memory ->> 'last_at')::timestamptz AS value_at,
-                  i.notices AS "notices!", i.last_notice_at, i.notice_due_at, f.at AS "frame_at?", f.event_uid AS "frame_event?"
+                  i.notices AS "notices!", i.last_notice_at, i.notice_due_at, i.escalation AS "escalation!", i.escalate_at, f.at AS "frame_at?", f.event_uid AS "frame_event?"
              FROM wanted AS i
              LEFT JOIN devices AS d ON d.uid = i.device
              LEFT JOIN alerts AS a ON a.device = i.device AND a.rule = i.rule AND a.incident_id = i.id
@@ -327,7 +335,7 @@ pub struct Signed {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Done {
     incident: i64,
-    /// `acknowledged` or `noted`.
+    /// `acknowledged`, `noted` or `closed`.
     status: &'static str,
 }
 
@@ -414,6 +422,37 @@ pub async fn silence(
     Ok(Json(
         json!({ "incident": id, "silence": silence, "until": now + time }),
     ))
+}
+
+/// Why an incident is given up.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct Closing {
+    #[schema(min_length = 1, max_length = 300)]
+    reason: String,
+    /// As for `acknowledge`.
+    by: Option<String>,
+}
+
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/close", tag = "incidents", params(("id" = i64, Path, description = "The number of the incident")),
+    request_body = Closing,
+    responses((status = 200, body = Done), (status = 404, description = "No such open incident"), (status = 422, description = "The reason or the name is missing or too long")))]
+pub async fn close(
+    State(app): State<App>,
+    person: Person,
+    Path(id): Path<i64>,
+    Json(closing): Json<Closing>,
+) -> Result<Json<Done>, Error> {
+    let actor = signer(&person, closing.by.as_deref())?;
+    let reason = given::text(&closing.reason, given::LONGEST_REASON).map_err(named("reason"))?;
+    if incident::close(&app.pool, id, &reason, &actor, app.clock.now()).await? {
+        let status = "closed";
+        Ok(Json(Done {
+            incident: id,
+            status,
+        }))
+    } else {
+        Err(Error::NotFound("open incident"))
+    }
 }
 
 /// Puts the name of the field before what is wrong with it.

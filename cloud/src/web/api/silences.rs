@@ -166,7 +166,7 @@ pub async fn rules(app: &App) -> sqlx::Result<Vec<String>> {
     )
     .fetch_all(&app.pool)
     .await?;
-    let configured = app.processor.plan.rules.iter();
+    let configured = app.processor.plan.watched();
     rules.extend(configured.map(|rule| rule.config.name.clone()));
     rules.sort();
     rules.dedup();

@@ -148,6 +148,7 @@ fn shown(mut preview: Preview) -> Preview {
 fn next(
     whole: &Whole,
     breaker: Option<(&'static str, Option<DateTime<Utc>>)>,
+    now: DateTime<Utc>,
 ) -> Next {
     let delivery = &whole.delivery;
     let say = |text: &str, at| Next {

@@ -19,14 +19,14 @@ use sqlx::PgPool;
 use super::curve::{self, Curve};
 use super::quiet::Quiet;
 use crate::App;
-use crate::config::Threshold;
+use crate::config::{Threshold, Wording};
 use crate::error::Error;
 use crate::process::incident::timeline;
 use crate::process::plan::Rule;
 use crate::process::{incident, silence};
 use crate::web::api::incidents::{self, Incident};
 use crate::web::api::silences::{self, Silence};
-use crate::web::given::{self, LONGEST_REMARK, optional};
+use crate::web::given::{self, LONGEST_REASON, LONGEST_REMARK, optional};
 use crate::web::pages::{Nav, lasting, number, page, segment};
 use crate::web::person::Person;
 use story::Step;
@@ -40,8 +40,9 @@ struct One {
     now: DateTime<Utc>,
     incident: Incident,
     done: Option<&'static str>,
-    /// What the rule waits for, in words; none if the rule is no longer configured.
-    limits: Option<Limits>,
+    measure: Measure,
+    /// Whether the rule is still configured.
+    is_configured: bool,
     /// Where and how hot, in words.
     hot_spot: Option<String>,
     curve: Option<Curve>,
@@ -49,13 +50,19 @@ struct One {
     story: Vec<Step>,
     /// Those that mute it now.
     silences: Vec<Silence>,
-    note: Note,
-    quiet: Quiet,
+    forms: Forms,
 }
 
-struct Limits {
-    fire: String,
-    clear: String,
+/// What the value of a rule is.
+enum Measure {
+    /// A number beside its limits, in words.
+    Limits { fire: String, clear: String },
+    /// How many hours it has lasted.
+    Hours,
+    /// Nothing to show: it is so or it is not.
+    Nothing,
+    /// Not known any more.
+    Unknown,
 }
 
 impl One {
@@ -80,25 +87,58 @@ impl One {
         format!("/api/v1/events/{}", segment(&self.incident.event_uid))
     }
 
+    /// A value with its unit.
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "templates hand over references"
+    )]
+    fn value(&self, value: &f64) -> String {
+        match self.measure {
+            Measure::Hours => format!("{} h", number(value)),
+            _ => number(value),
+        }
+    }
+
+    fn shows_values(&self) -> bool {
+        !matches!(self.measure, Measure::Nothing)
+    }
+
     fn resolution(&self) -> &str {
         self.incident.resolution.as_deref().unwrap_or_default()
     }
 }
 
-impl Limits {
-    fn of(rule: &Rule) -> Self {
+impl Measure {
+    fn of(rule: Option<&Rule>) -> Self {
+        let Some(rule) = rule else {
+            return Self::Unknown;
+        };
+        match rule.config.wording {
+            Wording::Limit => {}
+            Wording::Hours | Wording::Silence => return Self::Hours,
+            Wording::Reason => return Self::Nothing,
+        }
         let (side, limit, back) = match rule.config.fire {
             Threshold::Above(limit) => ("above", limit, "below"),
             Threshold::Below(limit) => ("below", limit, "above"),
         };
-        Self {
+        Self::Limits {
             fire: format!("{side} {}", number(&limit)),
             clear: format!("{back} {}", number(&rule.config.clear)),
         }
     }
 }
 
-/// A remark that somebody writes.
+/// What somebody wrote and what is wrong with it.
+#[derive(Debug, Default)]
+struct Forms {
+    note: Note,
+    quiet: Quiet,
+    /// The reason for closing it.
+    close: Note,
+}
+
+/// A remark that somebody writes, or a reason.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Note {
@@ -110,6 +150,10 @@ pub struct Note {
 impl Note {
     fn longest() -> usize {
         LONGEST_REMARK
+    }
+
+    fn longest_reason() -> usize {
+        LONGEST_REASON
     }
 }
 
@@ -125,7 +169,8 @@ impl Told {
         Some(match self.done.as_deref()? {
             "taken" => "It is yours. Reminders stop.",
             "second" => "Somebody took it before you; that you did as well is in the timeline.",
-            "over" => "It was over already, so there was nothing to take.",
+            "over" => "It was over already.",
+            "closed" => "Closed. A rule that is breached again opens a new incident.",
             "noted" => "Your note is in the timeline.",
             "silenced" => "Silenced. Nobody is told until it ends; what happens is recorded all the same.",
             "ended" => "The silence is ended.",
@@ -141,7 +186,7 @@ pub async fn show(
     Path(id): Path<i64>,
     Query(told): Query<Told>,
 ) -> Result<Response, Error> {
-    let forms = (Note::default(), Quiet::default());
+    let forms = Forms::default();
     render(&app, person, id, told.sentence(), forms, StatusCode::OK).await
 }
 
@@ -150,13 +195,13 @@ async fn render(
     person: Person,
     id: i64,
     done: Option<&'static str>,
-    (note, quiet): (Note, Quiet),
+    forms: Forms,
     status: StatusCode,
 ) -> Result<Response, Error> {
     let (pool, now) = (&app.pool, app.clock.now());
     let incident = incidents::one(pool, id).await?;
     let incident = incident.ok_or(Error::NotFound("incident"))?;
-    let mut rules = app.processor.plan.rules.iter();
+    let mut rules = app.processor.plan.watched();
     let rule = rules.find(|rule| rule.config.name == incident.rule);
     let mut silences = silences::find(pool, true, SILENCES, now).await?;
     silences.retain(|silence| silence.mutes(&incident.device, &incident.rule));
@@ -164,14 +209,17 @@ async fn render(
         nav: Nav::of(pool, person, "incidents").await?,
         now,
         done,
-        limits: rule.map(Limits::of),
+        measure: Measure::of(rule),
+        is_configured: rule.is_some(),
         hot_spot: hot_spot(pool, &incident.event_uid).await?,
         curve: curve::load(pool, &incident, rule, now).await?,
-        story: story::of(timeline(pool, id).await?, incidents::tries(pool, id).await?),
+        story: story::of(
+            timeline(pool, id).await?,
+            incidents::tries(pool, id).await?,
+        ),
         silences,
         incident,
-        note,
-        quiet,
+        forms,
     };
     page(status, &one)
 }
@@ -236,7 +284,10 @@ pub async fn note(
         Ok(text) => text,
         Err(problem) => {
             note.problem = Some(problem);
-            let forms = (note, Quiet::default());
+            let forms = Forms {
+                note,
+                ..Forms::default()
+            };
             let status = StatusCode::UNPROCESSABLE_ENTITY;
             return render(&app, person, id, None, forms, status).await;
         }
@@ -254,7 +305,10 @@ pub async fn silence(
     Form(mut quiet): Form<Quiet>,
 ) -> Result<Response, Error> {
     let Some((time, reason)) = quiet.check() else {
-        let forms = (Note::default(), quiet);
+        let forms = Forms {
+            quiet,
+            ..Forms::default()
+        };
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return render(&app, person, id, None, forms, status).await;
     };
@@ -262,4 +316,30 @@ pub async fn silence(
     let silence = silence::start_for_incident(&app.pool, id, time, &reason, &actor, now).await?;
     silence.ok_or(Error::NotFound("incident"))?;
     Ok(back(id, "silenced"))
+}
+
+/// Gives an incident up that nothing else would end.
+pub async fn close(
+    State(app): State<App>,
+    person: Person,
+    Path(id): Path<i64>,
+    Form(mut close): Form<Note>,
+) -> Result<Response, Error> {
+    let reason = match given::text(&close.text, LONGEST_REASON) {
+        Ok(reason) => reason,
+        Err(problem) => {
+            close.problem = Some(problem);
+            let forms = Forms {
+                close,
+                ..Forms::default()
+            };
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            return render(&app, person, id, None, forms, status).await;
+        }
+    };
+    let closed = incident::close(&app.pool, id, &reason, &person.actor(), app.clock.now()).await?;
+    if !closed && incidents::one(&app.pool, id).await?.is_none() {
+        return Err(Error::NotFound("incident"));
+    }
+    Ok(back(id, if closed { "closed" } else { "over" }))
 }
