@@ -4,6 +4,7 @@
 mod layered;
 mod refused;
 mod shipped;
+mod watch;
 
 use super::*;
 
