@@ -27,6 +27,8 @@ mod destinations;
 #[cfg(feature = "cloud")]
 mod embedded;
 #[cfg(feature = "cloud")]
+mod grafana;
+#[cfg(feature = "cloud")]
 mod retry;
 #[cfg(feature = "cloud")]
 mod stations;

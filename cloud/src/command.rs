@@ -4,6 +4,7 @@
 
 mod access;
 mod check;
+mod healthcheck;
 mod replay;
 pub(crate) mod serve;
 mod try_route;
@@ -64,6 +65,8 @@ enum Command {
     Replay(replay::ReplayOptions),
     /// Bring the database up to date and exit (serve does this too)
     Migrate,
+    /// Ask a running service whether it can store events; for the health check of a container
+    Healthcheck(healthcheck::HealthcheckOptions),
     #[command(hide = true)]
     TransformWorker,
 }
@@ -93,7 +96,11 @@ pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> ExitCode {
 async fn dispatch(command: Command, common: &Common) -> anyhow::Result<ExitCode> {
     let quiet = matches!(
         command,
-        Command::Demo(_) | Command::CheckConfig | Command::TryRoute(_) | Command::Replay(_)
+        Command::Demo(_)
+            | Command::CheckConfig
+            | Command::TryRoute(_)
+            | Command::Replay(_)
+            | Command::Healthcheck(_)
     );
     observe::init(common.log_format, if quiet { "warn" } else { "info" });
     // Fails only if one is installed already.
@@ -105,6 +112,11 @@ async fn dispatch(command: Command, common: &Common) -> anyhow::Result<ExitCode>
         Command::TryRoute(options) => try_route::try_route(&load(common)?.config, &options).await,
         Command::Replay(options) => replay::replay(load(common)?.config, options).await,
         Command::Migrate => migrate(&load(common)?.config).await,
+        Command::Healthcheck(options) => {
+            let loaded = options.needs_config().then(|| load(common)).transpose()?;
+            let config = loaded.as_ref().map(|loaded| &loaded.config);
+            healthcheck::healthcheck(options, config).await
+        }
         Command::TransformWorker => Ok(ExitCode::FAILURE),
     }
 }
