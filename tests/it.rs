@@ -29,6 +29,8 @@ mod embedded;
 #[cfg(feature = "cloud")]
 mod grafana;
 #[cfg(feature = "cloud")]
+mod health;
+#[cfg(feature = "cloud")]
 mod retry;
 #[cfg(feature = "cloud")]
 mod stations;

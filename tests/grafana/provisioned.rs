@@ -16,10 +16,14 @@ const FOREIGN: [&str; 3] = [
 /// Metrics that are there once something rare has happened; the program's text must name them.
 const RARE: [&str; 1] = ["cloud_process_frame_parts_forgotten_total"];
 /// Metrics of parts that are built beside this one; once they are there they belong to the others.
-const COMING: [&str; 3] = [
+const COMING: [&str; 7] = [
     "cloud_backfill_behind_seconds",
     "cloud_retention_deleted_total",
+    "cloud_retention_unswept_seconds",
     "cloud_stations_silent",
+    "cloud_text_statuses_total",
+    "cloud_texts_received_total",
+    "cloud_texts_undelivered_total",
 ];
 
 /// The values of a key in YAML where each stands on a line of its own.
