@@ -20,6 +20,7 @@ done
 
 # psql reads the files itself: on a command line passwords would show in the list of processes.
 psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 ${POSTGRES_USER:+--username="$POSTGRES_USER"} --dbname postgres <<'SQL'
+SET client_min_messages = warning;
 \set owner_password `cat "$SECRETS_DIR/database_password"`
 \set reader_password `cat "$SECRETS_DIR/grafana_database_password"`
 SELECT format('CREATE ROLE %I', name)
