@@ -233,6 +233,17 @@ def serve(container, postgres, log):
     return secret
 
 
+def check_units_configuration(container):
+    """What systemd/install.sh puts in place, with the secrets where they are here."""
+    text = (container.home / "systemd" / "cloud.toml").read_text()
+    file = container.home / "systemd.toml"
+    file.write_text(text.replace("/run/credentials/thermal-watch-cloud.service/", f"{container.home}/secrets/"))
+    command = [container.image / "usr/local/bin/cloud", "check-config", "--config", file]
+    done = subprocess.run(command, env={}, capture_output=True, text=True, check=False)
+    expect(done.returncode == 0, done.stderr)
+    said("the configuration for systemd is good")
+
+
 def check_reader(postgres, secret):
     """Grafana's login, through TCP and with its password."""
     reader = {"PGHOST": "127.0.0.1", "PGUSER": "thermal_watch_grafana_login", "PGPASSWORD": secret["grafana_database_password"]}
@@ -340,6 +351,7 @@ def main():
             roles(postgres, home)
             roles(postgres, home)
             container = Container(image, home, free_port())
+            check_units_configuration(container)
             secret = serve(container, postgres, folder / "serve.log")
             check_reader(postgres, secret)
             back_up_and_restore(postgres, home, folder)

@@ -149,6 +149,19 @@ async fn every_panel_that_asks_postgres_gets_rows_of_the_kind_it_shows() {
         }
     }
     assert!(asked > 30, "{asked}");
+    // Where several may be chosen, none may be.
+    let mut none = expansion(app.now());
+    for (name, values) in [
+        ("device", vec![fleet::BOILER.to_owned()]),
+        ("series", vec![]),
+    ] {
+        none.variables.insert(name.into(), values);
+    }
+    let station = dashboards().remove("station.json").expect("the station");
+    let mut panels = list(&station, "/panels").iter();
+    let panel = panels.find(|panel| panel["title"] == "More series");
+    let sql = text(panel.expect("the panel"), "/targets/0/rawSql");
+    assert!(reader.ask(&expand(sql, &none).expect(sql)).await.is_empty());
 }
 
 /// The values that a variable takes here: every one that its query offers, or what it is set to.
