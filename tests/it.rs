@@ -30,6 +30,9 @@ mod destinations;
 mod embedded;
 #[cfg(feature = "cloud")]
 mod live;
+mod grafana;
+#[cfg(feature = "cloud")]
+mod health;
 #[cfg(feature = "cloud")]
 mod retry;
 #[cfg(feature = "cloud")]
