@@ -1,7 +1,7 @@
 //! The clock's half: what happens because time passes and not because an event came.
 //!
-//! Notices that are due (openings held back by a cooldown, reminders until somebody acknowledges), deliveries whose claim
-//! was never finished, and incidents of rules that are no longer configured.
+//! Notices that are due (openings held back by a cooldown, reminders until somebody acknowledges, pictures that are
+//! complete by now), deliveries whose claim was never finished, and incidents of rules that are no longer configured.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::deliver::{Lane, outbox};
-use crate::process::incident;
 use crate::process::plan::Plan;
 use crate::process::transform::Transforms;
+use crate::process::{incident, picture_notice};
 
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -36,7 +36,8 @@ impl Watch {
             );
         }
         let told = incident::notices_due(&self.pool, &self.plan, &self.transforms, now).await?;
-        Ok(reclaimed > 0 || told > 0)
+        let shown = picture_notice::due(&self.pool, &self.plan, now).await?;
+        Ok(reclaimed > 0 || told > 0 || shown > 0)
     }
 }
 

@@ -5,14 +5,15 @@ pub mod frames;
 pub mod pages;
 mod picture;
 pub mod probe;
+pub mod sms;
 
 use std::future::Future;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::header;
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
@@ -43,6 +44,12 @@ pub fn router(app: App) -> Router {
     Router::new()
         // Notehub, with its own token.
         .route("/notehub", post(receive::notehub))
+        // Twilio, with its signature or a link that we signed.
+        .route(sms::INBOUND, post(sms::inbound))
+        .route(sms::STATUS, post(sms::status))
+        .route("/media/{device}/{event}", get(sms::media::picture))
+        // The short way that a text gives to an incident's page.
+        .route("/i/{id}", get(incident))
         // People, who are asked to sign in.
         .route("/", get(pages::overview))
         .route("/sign-in", post(pages::sign_in))
@@ -53,6 +60,11 @@ pub fn router(app: App) -> Router {
         .merge(people)
         .fallback(async || Error::NotFound("page"))
         .with_state(app)
+}
+
+/// Relative, so that it leads to the right place below whatever path a proxy has put us.
+async fn incident(Path(id): Path<i64>) -> Redirect {
+    Redirect::to(&format!("../incidents/{id}"))
 }
 
 async fn people_only(State(app): State<App>, request: Request, next: Next) -> Response {

@@ -16,7 +16,7 @@ use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Acquire, PgConnection, PgPool, Postgres};
 
 use super::alert::{self, Alert, NoReminder, Notify, Reminder};
 use super::notice::Kind;
@@ -488,14 +488,14 @@ pub async fn forget_removed_rules(
 }
 
 /// Somebody takes it: reminders and escalation stop. Returns whether there is such an open incident; who comes second is
-/// recorded, but it stays with the first.
-pub async fn acknowledge(
-    pool: &PgPool,
+/// recorded, but it stays with the first. Within a transaction it becomes part of that.
+pub async fn acknowledge<'c>(
+    database: impl Acquire<'c, Database = Postgres>,
     id: i64,
     actor: &Actor,
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = database.begin().await?;
     let done = sqlx::query!(
         r#"UPDATE incidents SET acknowledged_at = coalesce(acknowledged_at, $2), acknowledged_by = coalesce(acknowledged_by, $3), notice_due_at = NULL
             WHERE id = $1 AND resolved_at IS NULL"#,
@@ -522,14 +522,14 @@ pub async fn acknowledge(
 }
 
 /// Adds a remark to the timeline. Returns whether there is such an incident, open or not.
-pub async fn remark(
-    pool: &PgPool,
+pub async fn remark<'c>(
+    database: impl Acquire<'c, Database = Postgres>,
     id: i64,
     text: &str,
     actor: &Actor,
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = database.begin().await?;
     let known = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM incidents WHERE id = $1) AS "known!""#,
         id

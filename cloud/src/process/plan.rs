@@ -9,10 +9,12 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
+use url::Url;
 
 use super::alert::Condition;
 use super::transform::{Outcome, Program, TransformError, Transforms};
-use crate::config::{self, Config, DestinationKind, Expression, Scope};
+use crate::config::{self, Config, DestinationKind, Expression, Scope, Sender};
+use crate::deliver::media;
 
 /// So many time-outs in a row, and an expression is suspended.
 const STRIKES: u32 = 3;
@@ -24,6 +26,17 @@ pub struct Plan {
     pub series: Option<Guarded>,
     pub routes: Vec<Route>,
     pub rules: Vec<Rule>,
+    /// `server.public_url`, for links to our pages.
+    pub public_url: Option<Url>,
+    /// The destinations whose phones are shown pictures.
+    pub pictures: Vec<Phones>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Phones {
+    pub destination: String,
+    /// The number that texts come from, unless a messaging service chooses it.
+    pub from: Option<String>,
 }
 
 #[derive(Debug)]
@@ -131,15 +144,37 @@ impl Plan {
                 series,
                 routes,
                 rules,
+                public_url: config.server.public_url.clone(),
+                pictures: pictures(config),
             })
         } else {
             Err(bad)
         }
     }
 
+    /// A short address of an incident's page.
+    pub fn link(&self, incident: i64) -> Option<String> {
+        media::public(self.public_url.as_ref(), &format!("/i/{incident}"))
+    }
+
     pub fn rule(&self, name: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.config.name == name)
     }
+}
+
+fn pictures(config: &Config) -> Vec<Phones> {
+    let within_reach = config.phones().filter(|(_, twilio)| {
+        let url = twilio.public_url.as_ref();
+        twilio.pictures && url.is_some_and(media::reachable)
+    });
+    let phones = within_reach.map(|(name, twilio)| Phones {
+        destination: name.to_owned(),
+        from: match &twilio.sender {
+            Sender::From(number) => Some(number.clone()),
+            Sender::MessagingService(_) => None,
+        },
+    });
+    phones.collect()
 }
 
 fn recipients(config: &Config, rule: &config::Rule) -> Vec<Recipient> {

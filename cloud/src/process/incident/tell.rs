@@ -47,7 +47,10 @@ impl Teller<'_> {
     ) -> anyhow::Result<()> {
         let now = self.now;
         let rule = &self.plan.rules[open.rule];
-        let text = self.text(connection, open, kind, event).await?;
+        let mut text = self.text(connection, open, kind, event).await?;
+        if let Some(link) = self.plan.link(open.id) {
+            text = notice::with_link(text, &link);
+        }
         let round = open.notices + 1;
         let deliveries: Vec<_> = rule
         .recipients
