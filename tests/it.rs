@@ -31,6 +31,8 @@ mod retry;
 #[cfg(feature = "cloud")]
 mod stations;
 #[cfg(feature = "cloud")]
+mod texts;
+#[cfg(feature = "cloud")]
 mod transform;
 
 mod agent;
