@@ -38,6 +38,8 @@ mod retry;
 #[cfg(feature = "cloud")]
 mod stations;
 #[cfg(feature = "cloud")]
+mod texts;
+#[cfg(feature = "cloud")]
 mod transform;
 #[cfg(feature = "cloud")]
 mod watch;

@@ -128,6 +128,45 @@ fn defaults_of_destinations_routes_and_rules() {
 }
 
 #[test]
+fn people_behind_numbers_and_where_twilio_reaches_us() {
+    let config = accept(&format!(
+        "[server]\npublic_url='https://thermal.example.com/watch'\n{}pictures=true\n",
+        TWILIO.replace(
+            "['+15005550009']",
+            "['+15005550009', ' Ann  Lee +15005550011 ']"
+        )
+    ));
+    let (name, twilio) = config.phones().next().expect("a twilio destination");
+    assert_eq!((name, twilio.pictures), ("phone", true));
+    assert_eq!(twilio.to, ["+15005550009", "+15005550011"]);
+    assert_eq!(twilio.names["+15005550011"], "Ann  Lee");
+    assert_eq!(twilio.names.len(), 1);
+    assert_eq!(twilio.public_url, config.server.public_url);
+    let described = config.describe();
+    assert!(
+        described.contains("to +15005550009, Ann  Lee (+15005550011), texts valid for 15m, pictures follow, answers come to https://thermal.example.com/watch/twilio/inbound"),
+        "{described}"
+    );
+    let described = accept(TWILIO).describe();
+    assert!(
+        described.contains("nobody can answer")
+            && described.contains("server.public_url is not set"),
+        "{described}"
+    );
+    let warnings = |toml: &str| {
+        let layers = layer::combine(toml, &BTreeMap::new(), Path::new("")).expect("layers");
+        read::config(layers).expect("a configuration").1.join("\n")
+    };
+    assert_eq!(warnings(TWILIO), "");
+    assert!(
+        warnings(&format!("{TWILIO}pictures=true\n"))
+            .contains("no effect without server.public_url")
+    );
+    let unreachable = format!("[server]\npublic_url='https://thermal_watch.example.com'\n{TWILIO}");
+    assert!(warnings(&unreachable).contains("no address that Twilio takes"));
+}
+
+#[test]
 fn a_rule_may_fire_below_and_be_fully_written() {
     let config = accept(&format!(
         "{TWILIO}{HTTP}[[rule]]\nname='cold'\nfiles=['health.qo']\ndevices=['dev:*']\nvalue='body.v'\nfire_below=3.3\nclear_above=3.5\nhold='10m'\nclear_hold='5m'\ncount='2 of 3'\nmissing=0\nseverity='info'\nnotify=['phone','h']\nmessage=\"'low'\"\ncooldown='0s'\nrepeat='none'\nmax_age='1d'\n"

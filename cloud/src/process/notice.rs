@@ -2,10 +2,11 @@
 //!
 //! Owns the default texts of an incident and, in `gsm7`, the letters that a cheap text may have. Pure.
 //!
-//! Promises: a default text fits one segment, whatever names are in it, and always ends with the incident id.
+//! Promises: a default text fits one segment, whatever names are in it, and always ends with the incident id, or that and its link.
 //! To fit, it shortens the place first; if that is not enough it leaves out the hot spot, then the place, and then
 //! shortens the device name and the rule. Numbers and id are never cut. No text begins with a word that carriers act on.
-//! What a station gives as its reason is cut to a few words before all that.
+//! What a station gives as its reason is cut to a few words before all that. A link to the incident's page stands behind
+//! the id if there is room for it after all else.
 
 use std::fmt::Write as _;
 
@@ -14,11 +15,13 @@ use chrono_tz::Tz;
 
 use crate::config::{Severity, Threshold, Wording};
 
+mod fit;
 mod gsm7;
 mod reading;
 #[cfg(test)]
 mod tests;
 
+pub use fit::{one_segment, with_link};
 use gsm7::{SINGLE, septets};
 pub use gsm7::{gsm7, segments};
 use reading::{detail, reading, subject};
