@@ -3,6 +3,7 @@
 //! The only place (with `demo`) that writes to standard output.
 
 mod access;
+mod backfill;
 mod check;
 mod replay;
 pub(crate) mod serve;
@@ -62,6 +63,8 @@ enum Command {
     TryRoute(try_route::TryRouteOptions),
     /// Process stored events again, or send deliveries again
     Replay(replay::ReplayOptions),
+    /// Fetch from Notehub what never arrived (the service does this too)
+    Backfill(backfill::BackfillOptions),
     /// Bring the database up to date and exit (serve does this too)
     Migrate,
     #[command(hide = true)]
@@ -93,7 +96,11 @@ pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> ExitCode {
 async fn dispatch(command: Command, common: &Common) -> anyhow::Result<ExitCode> {
     let quiet = matches!(
         command,
-        Command::Demo(_) | Command::CheckConfig | Command::TryRoute(_) | Command::Replay(_)
+        Command::Demo(_)
+            | Command::CheckConfig
+            | Command::TryRoute(_)
+            | Command::Replay(_)
+            | Command::Backfill(_)
     );
     observe::init(common.log_format, if quiet { "warn" } else { "info" });
     // Fails only if one is installed already.
@@ -104,6 +111,7 @@ async fn dispatch(command: Command, common: &Common) -> anyhow::Result<ExitCode>
         Command::CheckConfig => check::check(&load(common)?),
         Command::TryRoute(options) => try_route::try_route(&load(common)?.config, &options).await,
         Command::Replay(options) => replay::replay(load(common)?.config, options).await,
+        Command::Backfill(options) => backfill::backfill(load(common)?.config, options).await,
         Command::Migrate => migrate(&load(common)?.config).await,
         Command::TransformWorker => Ok(ExitCode::FAILURE),
     }

@@ -1,6 +1,7 @@
 //! All routes on one page, grouped by who calls them.
 
 pub mod api;
+mod backfill;
 pub mod frames;
 pub mod pages;
 mod picture;
@@ -38,6 +39,10 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/incidents/{id}/acknowledge", post(api::acknowledge))
         .route("/api/v1/deliveries", get(api::deliveries))
         .route("/api/v1/replay", post(api::replay))
+        .route(
+            "/api/v1/backfill",
+            get(backfill::state).post(backfill::begin),
+        )
         .layer(middleware::map_response(told_in_json))
         .layer(middleware::from_fn_with_state(app.clone(), people_only));
     Router::new()

@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const VALIDITY: Duration = Duration::from_mins(15);
 /// Twilio's own bounds for how long a text may wait in its queue.
 const VALIDITY_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(10));
-const TIMEOUT_BOUNDS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_mins(5));
+pub(super) const TIMEOUT_BOUNDS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_mins(5));
 
 /// Headers that the HTTP client or the signature sets itself.
 const RESERVED_HEADERS: [&str; 7] = [
@@ -187,7 +187,7 @@ fn reach(section: &mut Section<'_>) -> (Duration, bool) {
     (timeout, section.boolean("allow_private", false))
 }
 
-fn rate_limit(section: &mut Section<'_>, default: &str) -> Option<RateLimit> {
+pub(super) fn rate_limit(section: &mut Section<'_>, default: &str) -> Option<RateLimit> {
     let expected = "a rate such as \"4/s\", or \"none\"";
     let given = section.parsed("rate_limit", expected, units::rate);
     given.unwrap_or_else(|| units::rate(default).expect("the defaults above are rates"))
