@@ -6,6 +6,8 @@
 mod support;
 
 #[cfg(feature = "cloud")]
+mod backfill;
+#[cfg(feature = "cloud")]
 mod commands;
 #[cfg(feature = "cloud")]
 mod crash;
@@ -26,6 +28,8 @@ mod demo;
 mod destinations;
 #[cfg(feature = "cloud")]
 mod embedded;
+#[cfg(feature = "cloud")]
+mod retention;
 #[cfg(feature = "cloud")]
 mod retry;
 #[cfg(feature = "cloud")]
