@@ -18,7 +18,8 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const VALIDITY: Duration = Duration::from_mins(15);
 /// Twilio's own bounds for how long a text may wait in its queue.
 const VALIDITY_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(10));
-pub(super) const TIMEOUT_BOUNDS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_mins(5));
+pub(super) const TIMEOUT_BOUNDS: (Duration, Duration) =
+    (Duration::from_millis(10), Duration::from_mins(5));
 
 /// Headers that the HTTP client or the signature sets itself.
 const RESERVED_HEADERS: [&str; 7] = [
