@@ -204,7 +204,7 @@ impl Sweep {
     }
 }
 
-/// One batch from where the cursor stands. Events go last of what hangs on them is not needed: each kind looks after itself.
+/// One batch from where the cursor stands. Events go first: what is kept as long as its event then goes in the same sweep.
 async fn batch(
     connection: &mut PgConnection,
     cursor: &Cursor,
