@@ -14,6 +14,9 @@ pub mod edge;
 /// Events as Notehub posts them.
 #[cfg(feature = "cloud")]
 pub mod event;
+/// Notehub's API for events.
+#[cfg(feature = "cloud")]
+pub mod notehub_api;
 /// The program as a process.
 #[cfg(feature = "cloud")]
 pub mod program;
