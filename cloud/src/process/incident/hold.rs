@@ -40,9 +40,11 @@ pub(in crate::process) async fn hold_back(
             let kind = notice.kind.as_deref().unwrap_or("opened");
             note(connection, incident.id, kind, words, Some(until), now).await?;
         }
-        let reached = notices
-            .iter()
-            .filter(|notice| !notice.withdrawn && !(ids.contains(&notice.id) && !notice.ambiguous));
+        // What may have arrived although nobody knows counts as told.
+        let withdrawn = |notice: &outbox::Notice| {
+            notice.withdrawn || (!notice.ambiguous && ids.contains(&notice.id))
+        };
+        let reached = notices.iter().filter(|notice| !withdrawn(notice));
         let told_at = reached.map(|notice| notice.created_at).max();
         // If nobody heard of it, the telling begins anew at the end of the silence.
         sqlx::query!(
