@@ -85,7 +85,7 @@ impl<'a> Question<'a> {
             outbox::notices(connection, incident).await?
         };
         let listeners = Listeners::of(rule, self.escalation, &notices);
-        let reached = notices.iter().filter(|notice| !notice.withdrawn);
+        let reached = notices.iter().filter(|notice| notice.tells());
         let told_at = reached.map(|notice| notice.created_at).max();
         let mut standing = Standing {
             acknowledged: self.acknowledged,
@@ -122,7 +122,7 @@ impl Listeners {
     fn of(rule: &Rule, escalation: i32, notices: &[Notice]) -> Self {
         let reached: BTreeSet<Key> = notices
             .iter()
-            .filter(|notice| !notice.withdrawn)
+            .filter(|notice| notice.tells())
             .map(|notice| (notice.destination.clone(), notice.recipient.clone()))
             .collect();
         let steps = rule.recipients.iter().map(Recipient::step);
