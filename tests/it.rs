@@ -31,6 +31,8 @@ mod embedded;
 #[cfg(feature = "cloud")]
 mod live;
 #[cfg(feature = "cloud")]
+mod people;
+#[cfg(feature = "cloud")]
 mod retry;
 #[cfg(feature = "cloud")]
 mod stations;

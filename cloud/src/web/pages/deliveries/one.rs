@@ -158,11 +158,18 @@ fn next(
     match (delivery.state.as_str(), breaker) {
         ("delivered", _) => say("Nothing: it arrived", delivery.ended_at),
         ("dead", _) => say("Nothing by itself; it can be sent again by hand", None),
-        ("leased", _) => say("It is being sent; if nothing is heard it is tried again after", whole.leased_until),
-        (_, None) => say("It waits for its destination, which is no longer configured", None),
-        (_, Some((_, Some(until)))) if until > now && until > delivery.due_at => {
-            say("The destination fails and is spared; nothing is sent before", Some(until))
-        }
+        ("leased", _) => say(
+            "It is being sent; if nothing is heard it is tried again after",
+            whole.leased_until,
+        ),
+        (_, None) => say(
+            "It waits for its destination, which is no longer configured",
+            None,
+        ),
+        (_, Some((_, Some(until)))) if until > now && until > delivery.due_at => say(
+            "The destination fails and is spared; nothing is sent before",
+            Some(until),
+        ),
         _ if delivery.due_at > now => say("It is tried again", Some(delivery.due_at)),
         _ => say("It is sent as soon as it is its turn", None),
     }

@@ -172,7 +172,9 @@ impl Told {
             "over" => "It was over already.",
             "closed" => "Closed. A rule that is breached again opens a new incident.",
             "noted" => "Your note is in the timeline.",
-            "silenced" => "Silenced. Nobody is told until it ends; what happens is recorded all the same.",
+            "silenced" => {
+                "Silenced. Nobody is told until it ends; what happens is recorded all the same."
+            }
             "ended" => "The silence is ended.",
             "not-ended" => "That silence was over already.",
             _ => return None,
@@ -213,10 +215,7 @@ async fn render(
         is_configured: rule.is_some(),
         hot_spot: hot_spot(pool, &incident.event_uid).await?,
         curve: curve::load(pool, &incident, rule, now).await?,
-        story: story::of(
-            timeline(pool, id).await?,
-            incidents::tries(pool, id).await?,
-        ),
+        story: story::of(timeline(pool, id).await?, incidents::tries(pool, id).await?),
         silences,
         incident,
         forms,

@@ -47,7 +47,7 @@ pub fn of(timeline: Vec<TimelineEntry>, tries: Vec<Try>) -> Vec<Step> {
 fn step(entry: TimelineEntry, tries: &[Try]) -> Step {
     let mut step = Step {
         at: entry.at,
-        mark: "quiet",
+        mark: "aside",
         title: String::new(),
         words: None,
         why: None,
@@ -77,7 +77,12 @@ fn step(entry: TimelineEntry, tries: &[Try]) -> Step {
             reason,
             until,
         } => {
-            step.title = format!("Nobody was told ({notice})");
+            step.title = match notice.as_str() {
+                "opened" => "The opening was held back".into(),
+                "reminder" => "A reminder was held back".into(),
+                "escalated" => "An escalation was held back".into(),
+                other => format!("Held back: {other}"),
+            };
             step.why = Some(reason);
             step.until = until;
         }
