@@ -39,6 +39,8 @@ CREATE TABLE heartbeats (
     look_at       timestamptz,
     -- The incident of its silence, while it is open.
     incident_id   bigint      REFERENCES incidents (id),
+    -- Until then a station that came back is given time to tell all that it has to tell.
+    settles_at    timestamptz,
     CONSTRAINT heartbeats_silent CHECK (incident_id IS NULL OR look_at IS NULL)
 ) WITH (fillfactor = 70);
 CREATE INDEX heartbeats_look_at ON heartbeats (look_at) WHERE look_at IS NOT NULL;

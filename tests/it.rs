@@ -30,12 +30,17 @@ mod destinations;
 mod embedded;
 #[cfg(feature = "cloud")]
 mod live;
+mod grafana;
+#[cfg(feature = "cloud")]
+mod health;
 #[cfg(feature = "cloud")]
 mod people;
 #[cfg(feature = "cloud")]
 mod retry;
 #[cfg(feature = "cloud")]
 mod stations;
+#[cfg(feature = "cloud")]
+mod texts;
 #[cfg(feature = "cloud")]
 mod transform;
 #[cfg(feature = "cloud")]

@@ -118,6 +118,10 @@ pub struct Destination {
 }
 
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a handful of them are made, at the start"
+)]
 pub enum DestinationKind {
     Ubidots(Ubidots),
     Twilio(Twilio),
@@ -139,16 +143,24 @@ pub struct Twilio {
     pub base_url: Url,
     pub account_sid: String,
     pub auth_token: SecretString,
+    /// Still signs what Twilio sends to us while the token is being changed.
+    pub previous_auth_token: Option<SecretString>,
     /// SID and secret of an API key, used in place of the auth token for sending.
     pub api_key: Option<(String, SecretString)>,
     pub sender: Sender,
     pub to: Vec<String>,
     /// The numbers are told one after the other, so long apart, until somebody acknowledges; `None`: all at once.
     pub escalate_after: Option<Duration>,
+    /// Whose number it is, where that was given.
+    pub names: BTreeMap<String, String>,
+    /// Whether the picture of an incident follows its text.
+    pub pictures: bool,
     pub validity: Duration,
     pub rate_limit: Option<RateLimit>,
     pub timeout: Duration,
     pub allow_private: bool,
+    /// `server.public_url`: where Twilio reaches this service.
+    pub public_url: Option<Url>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -345,6 +357,14 @@ impl Config {
         let layers = layer::combine(toml, &BTreeMap::new(), Path::new("")).map_err(fail)?;
         let (config, _warnings) = read::config(layers).map_err(fail)?;
         Ok(config)
+    }
+
+    /// The Twilio destinations.
+    pub fn phones(&self) -> impl Iterator<Item = (&str, &Twilio)> {
+        self.destinations.iter().filter_map(|one| match &one.kind {
+            DestinationKind::Twilio(twilio) => Some((one.name.as_str(), twilio)),
+            _ => None,
+        })
     }
 
     pub fn destination(&self, name: &str) -> Option<&Destination> {

@@ -6,15 +6,17 @@
 //! decided before; here it is only sent.
 //!
 //! `retry` and `breaker` are pure decisions; `destination` (`ubidots`, `twilio`, `http`) makes one attempt and says what it
-//! showed; `outbox` is the SQL.
+//! showed; `outbox` is the SQL. What Twilio reports of a text later on is kept by `text_status`.
 
 pub mod breaker;
 pub mod destination;
 pub mod exchange;
 pub mod guard;
 pub mod http;
+pub mod media;
 pub mod outbox;
 pub mod retry;
+pub mod text_status;
 pub mod twilio;
 pub mod ubidots;
 

@@ -17,6 +17,7 @@ pub mod frame;
 pub mod identity;
 pub mod incident;
 pub mod notice;
+pub mod picture_notice;
 pub mod plan;
 pub mod record;
 pub mod route;

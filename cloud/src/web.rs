@@ -15,6 +15,7 @@ mod picture;
 pub mod probe;
 /// Browsers that are signed in.
 pub mod session;
+pub mod sms;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -22,8 +23,9 @@ use std::time::Duration;
 
 use axum::http::header;
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{delete, get, post};
+use axum::extract::Path;
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use serde_json::json;
@@ -75,7 +77,6 @@ pub fn router(app: App) -> Router {
         .route("/", get(pages::overview::overview))
         .route("/incidents", get(pages::incidents::list))
         .route("/incidents/{id}", get(pages::incidents::one::show))
-        .route("/i/{id}", get(pages::incidents::one::short))
         .route(
             "/incidents/{id}/acknowledge",
             post(pages::incidents::one::acknowledge),
@@ -112,12 +113,23 @@ pub fn router(app: App) -> Router {
         .layer(CompressionLayer::new())
         // Notehub, with its own token.
         .route("/notehub", post(receive::notehub))
+        // Twilio, with its signature or a link that we signed.
+        .route(sms::INBOUND, post(sms::inbound))
+        .route(sms::STATUS, post(sms::status))
+        .route("/media/{device}/{event}", get(sms::media::picture))
+        // The short way that a text gives to an incident's page.
+        .route("/i/{id}", get(incident))
         // Probes, with none.
         .route("/healthz", get(probe::alive))
         .route("/readyz", get(probe::ready))
         .route("/metrics", get(probe::metrics))
         .fallback(async || Error::NotFound("page"))
         .with_state(app)
+}
+
+/// Relative, so that it leads to the right place below whatever path a proxy has put us.
+async fn incident(Path(id): Path<i64>) -> Redirect {
+    Redirect::to(&format!("../incidents/{id}"))
 }
 
 /// What the framework says of a request it could not read, in the shape of our own errors.

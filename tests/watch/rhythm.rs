@@ -35,6 +35,9 @@ async fn a_shorter_word_counts_at_once() {
         quiet(&app, 14).await;
         assert_eq!(silent(&app).await, 0);
     }
+    // By its word it reports each 5 minutes; it was once heard after 14.
+    quiet(&app, 13).await;
+    assert_eq!(silent(&app).await, 0);
     quiet(&app, 1).await;
     assert_eq!(silent(&app).await, 1);
 }

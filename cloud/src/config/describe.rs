@@ -5,7 +5,8 @@ use url::Url;
 
 use super::units::{show_duration, show_rate, show_size};
 use super::{
-    Config, Count, Database, Destination, DestinationKind, Route, Rule, Sender, Threshold, Watch,
+    Config, Count, Database, Destination, DestinationKind, Route, Rule, Sender, Threshold, Twilio,
+    Watch,
 };
 
 impl Config {
@@ -112,9 +113,20 @@ fn destination(destination: &Destination) -> String {
             let apart = twilio.escalate_after.map_or_else(String::new, |after| {
                 format!(" one after the other each {}", show_duration(after))
             });
+            let to: Vec<_> = twilio
+                .to
+                .iter()
+                .map(|number| recipient(twilio, number))
+                .collect();
+            let pictures = if twilio.pictures {
+                ", pictures follow"
+            } else {
+                ""
+            };
             let what = format!(
-                "from {from} to {}{apart}, texts valid for {validity}",
-                twilio.to.join(", ")
+                "from {from} to {}{apart}, texts valid for {validity}{pictures}, {}",
+                to.join(", "),
+                answers(twilio)
             );
             (twilio.rate_limit, twilio.timeout, what)
         }
@@ -149,6 +161,22 @@ fn watch(watch: &Watch) -> String {
         show_duration(watch.grace),
         watch.severity.word()
     )
+}
+
+fn recipient(twilio: &Twilio, number: &str) -> String {
+    match twilio.names.get(number) {
+        Some(name) => format!("{name} ({number})"),
+        None => number.to_owned(),
+    }
+}
+
+/// What to enter at Twilio so that people can answer.
+fn answers(twilio: &Twilio) -> String {
+    match crate::deliver::media::public(twilio.public_url.as_ref(), "/twilio/inbound") {
+        Some(url) => format!("answers come to {url}"),
+        None => "nobody can answer, nor is it known what arrives (server.public_url is not set)"
+            .to_owned(),
+    }
 }
 
 fn route(route: &Route) -> String {

@@ -12,8 +12,8 @@ use super::destination::{base_url, optional_base_url};
 use super::layer::Layers;
 use super::section::Section;
 use super::{
-    Access, Config, Database, Engine, Notehub, Retention, Series, Server, Transform, check,
-    destination, expression, flow, secret, tutorial, units, user, watch,
+    Access, Config, Database, DestinationKind, Engine, Notehub, Retention, Series, Server,
+    Transform, check, destination, expression, flow, secret, tutorial, units, user, watch,
 };
 
 const LISTEN: SocketAddr =
@@ -68,7 +68,7 @@ pub(super) fn config(mut layers: Layers) -> Result<(Config, Vec<String>), Vec<St
         routes.extend(tutorial::route(&destinations));
         rules.extend(tutorial::rules(&destinations));
     }
-    let config = Config {
+    let mut config = Config {
         server,
         database,
         access,
@@ -83,6 +83,11 @@ pub(super) fn config(mut layers: Layers) -> Result<(Config, Vec<String>), Vec<St
         retention: retention(root.section("retention")),
     };
     root.close();
+    for destination in &mut config.destinations {
+        if let DestinationKind::Twilio(twilio) = &mut destination.kind {
+            twilio.public_url.clone_from(&config.server.public_url);
+        }
+    }
     check::check(&config, &broken, &mut layers.problems, &mut layers.warnings);
     if layers.problems.is_empty() {
         Ok((config, layers.warnings))

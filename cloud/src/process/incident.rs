@@ -32,6 +32,7 @@ use sqlx::types::Json;
 use super::alert::{self, Alert, telling};
 use super::plan::{Plan, Rule, Which};
 use super::{AlertKey, Effects, Processor, Taken, Transition};
+use crate::watch::heartbeat;
 use due::Question;
 use end::{Resolved, resolve, told};
 use tell::{Open, Teller};
@@ -222,7 +223,8 @@ async fn opened(
     };
     let question = Question::of_new(rule, &event.device, row.last_notice_at);
     let asked = question.ask(connection, teller, id).await?;
-    let verdict = telling::at_opening(&asked.standing, transition.at, teller.now);
+    let settles_at = heartbeat::settles_at(connection, &event.device).await?;
+    let verdict = telling::at_opening(&asked.standing, transition.at, settles_at, teller.now);
     let told = asked
         .follow(connection, teller, open, event, verdict)
         .await?;

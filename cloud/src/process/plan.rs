@@ -9,10 +9,12 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
+use url::Url;
 
 use super::alert::Condition;
 use super::transform::{Outcome, Program, TransformError, Transforms};
-use crate::config::{self, Config, DestinationKind, Expression, SILENT, Scope};
+use crate::config::{self, Config, DestinationKind, Expression, SILENT, Scope, Sender};
+use crate::deliver::media;
 use crate::watch::rhythm;
 
 /// So many time-outs in a row, and an expression is suspended.
@@ -27,6 +29,17 @@ pub struct Plan {
     pub rules: Vec<Rule>,
     /// None if nobody watches for silent stations.
     pub silence: Option<Silence>,
+    /// `server.public_url`, for links to our pages.
+    pub public_url: Option<Url>,
+    /// The destinations whose phones are shown pictures.
+    pub pictures: Vec<Phones>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Phones {
+    pub destination: String,
+    /// The number that texts come from, unless a messaging service chooses it.
+    pub from: Option<String>,
 }
 
 #[derive(Debug)]
@@ -176,10 +189,17 @@ impl Plan {
                 routes,
                 rules,
                 silence: silence.flatten(),
+                public_url: config.server.public_url.clone(),
+                pictures: pictures(config),
             })
         } else {
             Err(bad)
         }
+    }
+
+    /// A short address of an incident's page.
+    pub fn link(&self, incident: i64) -> Option<String> {
+        media::public(self.public_url.as_ref(), &format!("/i/{incident}"))
     }
 
     pub fn rule(&self, name: &str) -> Option<&Rule> {
@@ -214,6 +234,22 @@ impl Plan {
             .as_ref()
             .is_some_and(|silence| !silence.rule.recipients.is_empty())
     }
+}
+
+/// Who gets the picture of an incident: phones in reach of what Twilio can fetch.
+fn pictures(config: &Config) -> Vec<Phones> {
+    let within_reach = config.phones().filter(|(_, twilio)| {
+        let url = twilio.public_url.as_ref();
+        twilio.pictures && url.is_some_and(media::reachable)
+    });
+    let phones = within_reach.map(|(name, twilio)| Phones {
+        destination: name.to_owned(),
+        from: match &twilio.sender {
+            Sender::From(number) => Some(number.clone()),
+            Sender::MessagingService(_) => None,
+        },
+    });
+    phones.collect()
 }
 
 /// Who is told of a rule's incidents, and how long the next ones wait after each step.

@@ -7,7 +7,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Acquire, PgConnection, PgPool, Postgres};
 
 use super::incident;
 use crate::audit::{self, Action, Actor};
@@ -32,34 +32,49 @@ pub async fn start(
     actor: &Actor,
     now: DateTime<Utc>,
 ) -> sqlx::Result<i64> {
-    begin(pool, matcher, None, time, reason, actor, now).await
+    let mut transaction = pool.begin().await?;
+    let connection = &mut transaction;
+    let id = begin(connection, matcher, None, time, reason, actor, now).await?;
+    transaction.commit().await?;
+    Ok(id)
 }
 
 /// Silences the rule and the station of an incident, open or not. Returns the silence's number, or none if there is no
-/// such incident.
-pub async fn start_for_incident(
-    pool: &PgPool,
+/// such incident. Within a transaction it becomes part of that.
+pub async fn start_for_incident<'c>(
+    database: impl Acquire<'c, Database = Postgres>,
     incident: i64,
     time: TimeDelta,
     reason: &str,
     actor: &Actor,
     now: DateTime<Utc>,
 ) -> sqlx::Result<Option<i64>> {
+    let mut transaction = database.begin().await?;
     let found = sqlx::query!("SELECT device, rule FROM incidents WHERE id = $1", incident)
-        .fetch_optional(pool)
+        .fetch_optional(&mut *transaction)
         .await?;
     let Some(found) = found else { return Ok(None) };
     let matcher = Matcher {
         device: Some(found.device),
         rule: Some(found.rule),
     };
-    begin(pool, &matcher, Some(incident), time, reason, actor, now)
-        .await
-        .map(Some)
+    let connection = &mut transaction;
+    let id = begin(
+        connection,
+        &matcher,
+        Some(incident),
+        time,
+        reason,
+        actor,
+        now,
+    )
+    .await?;
+    transaction.commit().await?;
+    Ok(Some(id))
 }
 
 async fn begin(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     matcher: &Matcher,
     of: Option<i64>,
     time: TimeDelta,
@@ -68,7 +83,6 @@ async fn begin(
     now: DateTime<Utc>,
 ) -> sqlx::Result<i64> {
     let until = now + time.clamp(TimeDelta::zero(), LONGEST);
-    let mut transaction = pool.begin().await?;
     let id = sqlx::query_scalar!(
         "INSERT INTO silences (device, rule, starts_at, ends_at, author, reason) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
         matcher.device,
@@ -78,10 +92,10 @@ async fn begin(
         actor.name,
         reason
     )
-    .fetch_one(&mut *transaction)
+    .fetch_one(&mut *connection)
     .await?;
     let words = words(&actor.name, reason);
-    incident::hold_back(&mut transaction, matcher, until, &words, now).await?;
+    incident::hold_back(connection, matcher, until, &words, now).await?;
     let entry = audit::Entry {
         actor,
         action: Action::Silenced,
@@ -89,9 +103,8 @@ async fn begin(
         incident: of,
         detail: json!({ "device": matcher.device, "rule": matcher.rule, "until": until, "text": reason }),
     };
-    audit::record(&mut transaction, entry, now).await?;
-    live::announce(&mut transaction, &Change::Everything).await?;
-    transaction.commit().await?;
+    audit::record(connection, entry, now).await?;
+    live::announce(connection, &Change::Everything).await?;
     Ok(id)
 }
 

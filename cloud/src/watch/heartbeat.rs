@@ -17,6 +17,7 @@ use sqlx::{PgConnection, PgPool};
 use super::absence;
 use super::rhythm::{Absence, Patience, Rhythm};
 use crate::config::Scope;
+use crate::process::alert::telling;
 use crate::process::plan::Plan;
 use crate::process::{Taken, incident};
 use crate::receive::event::number;
@@ -36,22 +37,29 @@ struct Heartbeat {
     rhythm: Rhythm,
     look_at: Option<DateTime<Utc>>,
     incident: Option<i64>,
+    settles_at: Option<DateTime<Utc>>,
 }
 
 impl Heartbeat {
     /// One more arrival. Returns the incident that it ends.
     fn hear(&mut self, at: DateTime<Utc>, patience: Patience, now: DateTime<Utc>) -> Option<i64> {
+        // By what was known before: the gap that ends now teaches patience, but not with itself.
+        let expected = self.rhythm.clone();
         if self.rhythm.hear(self.heard_at, at) {
             self.heard_at = at;
         }
-        let overdue_at = self.rhythm.overdue_at(self.heard_at, patience, &[]);
         // An arrival of long ago, fetched now, is no sign of life.
-        if overdue_at <= now {
+        if expected.overdue_at(self.heard_at, patience, &[]) <= now {
             return None;
         }
+        let overdue_at = self.rhythm.overdue_at(self.heard_at, patience, &[]);
         let look_at = self.look_at.unwrap_or(overdue_at).min(overdue_at);
         self.look_at = Some(look_at);
-        self.incident.take()
+        let ended = self.incident.take();
+        if ended.is_some() {
+            self.settles_at = Some(telling::settled(now));
+        }
+        ended
     }
 }
 
@@ -81,6 +89,7 @@ pub async fn heard<'e>(
             rhythm: Rhythm::default(),
             look_at: None,
             incident: None,
+            settles_at: None,
         });
         for event in events {
             if let Some(every) = every(event, &health)
@@ -120,7 +129,7 @@ async fn load<'d>(
     devices: Vec<&'d str>,
 ) -> anyhow::Result<BTreeMap<&'d str, Heartbeat>> {
     let rows = sqlx::query!(
-        "SELECT device, heard_at, every_seconds, gap_seconds, look_at, incident_id FROM heartbeats WHERE device = ANY ($1)",
+        "SELECT device, heard_at, every_seconds, gap_seconds, look_at, incident_id, settles_at FROM heartbeats WHERE device = ANY ($1)",
         &devices as _
     )
     .fetch_all(connection)
@@ -133,6 +142,7 @@ async fn load<'d>(
             rhythm: rhythm(row.every_seconds, &row.gap_seconds),
             look_at: row.look_at,
             incident: row.incident_id,
+            settles_at: row.settles_at,
         };
         Some((devices[place], heartbeat))
     });
@@ -152,7 +162,7 @@ fn row(device: &str, heartbeat: &Heartbeat) -> Value {
     let gaps: Vec<_> = rhythm.gaps.iter().map(TimeDelta::num_seconds).collect();
     json!({
         "device": device, "heard_at": heartbeat.heard_at, "every_seconds": rhythm.every.map(|every| every.num_seconds().max(1)),
-        "gap_seconds": gaps, "look_at": heartbeat.look_at, "incident_id": heartbeat.incident,
+        "gap_seconds": gaps, "look_at": heartbeat.look_at, "incident_id": heartbeat.incident, "settles_at": heartbeat.settles_at,
     })
 }
 
@@ -161,17 +171,32 @@ async fn write(connection: &mut PgConnection, rows: Vec<Value>) -> sqlx::Result<
         return Ok(());
     }
     sqlx::query!(
-        r#"INSERT INTO heartbeats (device, heard_at, every_seconds, gap_seconds, look_at, incident_id)
-           SELECT device, heard_at, every_seconds, gap_seconds, look_at, incident_id
+        r#"INSERT INTO heartbeats (device, heard_at, every_seconds, gap_seconds, look_at, incident_id, settles_at)
+           SELECT device, heard_at, every_seconds, gap_seconds, look_at, incident_id, settles_at
              FROM jsonb_to_recordset($1) AS n (device text, heard_at timestamptz, every_seconds integer, gap_seconds integer[],
-                  look_at timestamptz, incident_id bigint)
+                  look_at timestamptz, incident_id bigint, settles_at timestamptz)
            ON CONFLICT (device) DO UPDATE SET heard_at = excluded.heard_at, every_seconds = excluded.every_seconds,
-               gap_seconds = excluded.gap_seconds, look_at = excluded.look_at, incident_id = excluded.incident_id"#,
+               gap_seconds = excluded.gap_seconds, look_at = excluded.look_at, incident_id = excluded.incident_id,
+               settles_at = excluded.settles_at"#,
         Value::Array(rows)
     )
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Until when a station that was silent is given time to tell all that it has to tell.
+pub async fn settles_at(
+    connection: &mut PgConnection,
+    device: &str,
+) -> sqlx::Result<Option<DateTime<Utc>>> {
+    let known = sqlx::query_scalar!(
+        "SELECT settles_at FROM heartbeats WHERE device = $1",
+        device
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(known.flatten())
 }
 
 /// Looks at the stations that may be overdue and opens an incident for each that is. Returns how many incidents.

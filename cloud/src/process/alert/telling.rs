@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::cooldown::{NoReminder, Notify, Reminder, opening_notice, reminder};
 
-/// An opening that is older than this when it is decided is part of a burst of late notes, in which its end may follow.
+/// When a silent station comes back, an opening older than this is part of a burst of late notes; its end may follow.
 const LATE: TimeDelta = TimeDelta::minutes(15);
 /// How long such an opening waits for the rest of the burst.
 const SETTLE: TimeDelta = TimeDelta::minutes(1);
@@ -122,13 +122,20 @@ pub fn telling(standing: &Standing, now: DateTime<Utc>) -> Telling {
     }
 }
 
-/// The same for an incident that opens now, because of what was captured at `at`.
-pub fn at_opening(standing: &Standing, at: DateTime<Utc>, now: DateTime<Utc>) -> Telling {
-    match telling(standing, now) {
-        Telling::Tell(round) if now.signed_duration_since(at) > LATE => {
-            Telling::Held(round, Held::Late(now + SETTLE))
+/// The same for an incident that opens now, because of what was captured at `at`. `settles_at` is when a station that was
+/// silent is through with what it brings.
+pub fn at_opening(
+    standing: &Standing,
+    at: DateTime<Utc>,
+    settles_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Telling {
+    let late = now.signed_duration_since(at) > LATE;
+    match (telling(standing, now), settles_at) {
+        (Telling::Tell(round), Some(until)) if late && now < until => {
+            Telling::Held(round, Held::Late(until))
         }
-        other => other,
+        (other, _) => other,
     }
 }
 
@@ -156,7 +163,9 @@ impl fmt::Display for Held {
             Self::Silenced(_) => f.write_str("silenced"),
             Self::StationSilent => f.write_str("the station is silent"),
             Self::Cooldown(_) => f.write_str("the cooldown after the notice before"),
-            Self::Late(_) => f.write_str("a late note: others that end it may follow"),
+            Self::Late(_) => {
+                f.write_str("the station has just come back: notes that end it may follow")
+            }
         }
     }
 }
@@ -298,21 +307,24 @@ mod tests {
     }
 
     #[test]
-    fn late_openings_wait_for_the_rest() {
-        let standing = untold();
+    fn late_openings_of_a_station_that_came_back_wait_for_the_rest() {
+        let (standing, settles) = (untold(), Some(minute(61)));
+        let check = |standing: &Standing, at, settles_at, expected| {
+            assert_eq!(
+                at_opening(standing, minute(at), settles_at, minute(60)),
+                expected
+            );
+        };
         let held = Telling::Held(OPENING, Held::Late(minute(61)));
-        assert_eq!(at_opening(&standing, minute(44), minute(60)), held);
-        assert_eq!(
-            at_opening(&standing, minute(45), minute(60)),
-            Telling::Tell(OPENING)
-        );
+        check(&standing, 44, settles, held);
+        check(&standing, 45, settles, Telling::Tell(OPENING));
+        check(&standing, 0, None, Telling::Tell(OPENING));
+        check(&standing, 0, Some(minute(60)), Telling::Tell(OPENING));
         let silenced = Standing {
             silenced_until: Some(minute(70)),
             ..standing
         };
-        assert!(matches!(
-            at_opening(&silenced, minute(0), minute(60)),
-            Telling::Held(_, Held::Silenced(_))
-        ));
+        let held = Telling::Held(OPENING, Held::Silenced(minute(70)));
+        check(&silenced, 0, settles, held);
     }
 }

@@ -59,7 +59,10 @@ impl Teller<'_> {
         if recipients.is_empty() {
             return Ok(());
         }
-        let text = self.text(connection, rule, open, kind, event).await?;
+        let mut text = self.text(connection, rule, open, kind, event).await?;
+        if let Some(link) = self.plan.link(open.id) {
+            text = notice::with_link(text, &link);
+        }
         open.notices += 1;
         let round = open.notices.to_string();
         let deliveries: Vec<_> = recipients

@@ -245,11 +245,6 @@ async fn hot_spot(pool: &PgPool, event: &str) -> sqlx::Result<Option<String>> {
     Ok(told.or_else(|| why.and_then(Value::as_str).map(str::to_owned)))
 }
 
-/// The short address that texts have room for.
-pub async fn short(Path(id): Path<i64>) -> Redirect {
-    Redirect::to(&format!("/incidents/{id}"))
-}
-
 fn back(id: i64, done: &str) -> Response {
     Redirect::to(&format!("/incidents/{id}?done={done}")).into_response()
 }
