@@ -38,7 +38,7 @@ async fn a_link_in_a_text_leads_to_the_incident_and_one_tap_takes_it() {
     let short = ann.get("/i/1").await;
     assert_eq!(
         (short.status, short.location.as_str()),
-        (StatusCode::SEE_OTHER, "/incidents/1")
+        (StatusCode::SEE_OTHER, "../incidents/1")
     );
     let page = ann.see("/incidents/1").await;
     page.has(&[
@@ -334,6 +334,15 @@ async fn what_came_back_to_each_notice_is_in_the_timeline() {
         "2 attempts, and what came back",
         "answered 503",
         "/deliveries/",
+    ]);
+    sqlx::query("INSERT INTO text_statuses (message_sid, status, delivery_id, at, error_code) SELECT 'SM1', 'undelivered', id, now(), 30003 FROM deliveries WHERE incident_id = 1")
+        .execute(&app.pool)
+        .await
+        .expect("a report");
+    people.see("/incidents/1").await.has(&[
+        "did not arrive",
+        "The carrier says: undelivered: ",
+        "(30003)",
     ]);
     // A station without a picture, a rule that is gone, and hardly any values: all of it is said.
     page.has(&["There is no picture within a day"]);

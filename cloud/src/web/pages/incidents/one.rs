@@ -4,7 +4,7 @@
 //! back here and says what was done; what was typed is kept when something is wrong with it.
 
 /// The timeline as it is shown.
-mod story;
+pub(in crate::web::pages) mod story;
 
 use askama::Template;
 use axum::Form;
@@ -20,6 +20,7 @@ use super::curve::{self, Curve};
 use super::quiet::Quiet;
 use crate::App;
 use crate::config::{Threshold, Wording};
+use crate::deliver::text_status;
 use crate::error::Error;
 use crate::process::incident::timeline;
 use crate::process::plan::Rule;
@@ -215,7 +216,11 @@ async fn render(
         is_configured: rule.is_some(),
         hot_spot: hot_spot(pool, &incident.event_uid).await?,
         curve: curve::load(pool, &incident, rule, now).await?,
-        story: story::of(timeline(pool, id).await?, incidents::tries(pool, id).await?),
+        story: story::of(
+            timeline(pool, id).await?,
+            &incidents::tries(pool, id).await?,
+            &text_status::of_incident(pool, id).await?,
+        ),
         silences,
         incident,
         forms,
