@@ -33,6 +33,8 @@ mod retry;
 #[cfg(feature = "cloud")]
 mod stations;
 #[cfg(feature = "cloud")]
+mod stations_pages;
+#[cfg(feature = "cloud")]
 mod transform;
 
 mod agent;

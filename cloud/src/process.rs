@@ -9,7 +9,8 @@
 //! with the event and harms nothing else. An event that the database will not take is set aside alone, with its error.
 //!
 //! Who owns what: `record` takes events and writes measurements, devices, errors; `identity` knows which events are one
-//! note; `frame` puts pictures together; `incident` writes alerts and incidents, `silence` the silences.
+//! note; `frame` puts pictures together; `incident` writes alerts and incidents, `silence` the silences,
+//! `rollup` days of measurements in short.
 
 pub mod alert;
 pub mod frame;
@@ -18,6 +19,7 @@ pub mod incident;
 pub mod notice;
 pub mod plan;
 pub mod record;
+pub mod rollup;
 pub mod route;
 pub mod series;
 pub mod silence;

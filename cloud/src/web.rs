@@ -4,6 +4,8 @@
 pub mod account;
 pub mod api;
 mod assets;
+/// Downloads.
+pub mod csv;
 pub mod frames;
 mod live;
 pub mod pages;
@@ -11,6 +13,8 @@ pub mod pages;
 pub mod person;
 mod picture;
 pub mod probe;
+/// Numbers over time.
+pub mod series;
 /// Browsers that are signed in.
 pub mod session;
 
@@ -43,6 +47,9 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/devices", get(api::devices))
         .route("/api/v1/devices/{uid}/frames", get(frames::list))
         .route("/api/v1/devices/{uid}/frames/{frame}", get(frames::frame))
+        .route("/api/v1/devices/{uid}/series", get(series::series))
+        .route("/api/v1/devices/{uid}/series.csv", get(csv::series))
+        .route("/api/v1/devices/{uid}/events.csv", get(csv::events))
         .route("/api/v1/events/{uid}", get(api::event))
         .route("/api/v1/incidents", get(api::incidents))
         .route("/api/v1/incidents/{id}/acknowledge", post(api::acknowledge))
@@ -54,6 +61,9 @@ pub fn router(app: App) -> Router {
     // People, who are asked to sign in.
     let pages = Router::new()
         .route("/", get(pages::overview::overview))
+        .route("/stations/{uid}", get(pages::station::station))
+        .route("/stations/{uid}/events", get(pages::station::events::list))
+        .route("/stations/{uid}/events/{event}", get(pages::station::events::event))
         .route("/audit", get(pages::audit::audit))
         .route("/sign-out", post(pages::sign_in::sign_out))
         .layer(gate())
