@@ -1,7 +1,8 @@
 // The page of a station: charts to zoom, and a way through its pictures. Without it the page is whole, with plain charts.
 "use strict";
 
-(function () {
+// Once all scripts are there, also the one that draws.
+addEventListener("DOMContentLoaded", function () {
   const range = () => document.getElementById("range");
   if (!range()) return;
   for (const part of document.querySelectorAll(".only-script")) part.hidden = false;
@@ -29,12 +30,12 @@
     const legend = figure.querySelector(".legend"), readings = new Map();
     const line = document.createElement("p");
     line.className = "at-cursor";
-    figure.append(line);
+    figure.querySelector("figcaption").append(line);
     [...legend.children].forEach((item, index) => {
       const button = document.createElement("button"), reading = document.createElement("span"), name = names[index];
       button.type = "button";
       reading.className = "reading";
-      button.append(...item.childNodes, " ", reading);
+      button.append(...item.childNodes, reading);
       button.setAttribute("aria-pressed", "true");
       button.addEventListener("click", () => {
         if (!hidden.delete(name)) hidden.add(name);
@@ -77,16 +78,14 @@
           x: { time: true, min: shown.from, max: shown.to, auto: false, range: () => [shown.from, shown.to] },
           y: { range: (u, low, high) => fixed ? [0, Math.max(1, high ?? 1)] : reach(low, high, limits) },
         },
-        axes: [{ ...axis, space: 60 }, { ...axis, size: 42 }],
-        hooks: { draw: [(u) => fences(u, limits, ink)], setCursor: [(u) => read(u, lines)], setSelect: [(u) => selected(u)], ready: [(u) => touch(u)] },
+        axes: [{ ...axis, space: 70, size: 38, values: dates }, { ...axis, size: 42 }],
+        hooks: { draw: [(u) => fences(u, limits, ink)], setCursor: [(u) => read(u, lines)], setSelect: [(u) => selected(u)], ready: [(u) => { touch(u); incidents(u); read(u, lines); }] },
       };
       const again = chart;
       chart = new uPlot(options, joined, plot);
       if (again) again.destroy(); else plot.querySelectorAll(":scope > svg, :scope > span").forEach((one) => one.remove());
       chart.root.setAttribute("role", "img");
       chart.root.setAttribute("aria-label", figure.querySelector("h3").textContent + " from " + told(shown.from) + " to " + told(shown.to) + "; the numbers are in the table below");
-      incidents(chart);
-      read(chart, lines);
     }
 
     function incidents(u) {
@@ -119,8 +118,8 @@
           ctx.save();
           ctx.strokeStyle = ink; ctx.globalAlpha = name ? .75 : .4; ctx.lineWidth = ratio; ctx.setLineDash([5 * ratio, 4 * ratio]);
           ctx.beginPath(); ctx.moveTo(left, y); ctx.lineTo(left + width, y); ctx.stroke();
-          ctx.globalAlpha = .85; ctx.fillStyle = ink; ctx.font = 11 * ratio + "px system-ui, sans-serif"; ctx.textAlign = "right"; ctx.textBaseline = "bottom";
-          ctx.fillText(name, left + width - 4 * ratio, y - 2 * ratio);
+          ctx.globalAlpha = .85; ctx.fillStyle = ink; ctx.font = 11 * ratio + "px system-ui, sans-serif"; ctx.textAlign = "left"; ctx.textBaseline = "bottom";
+          ctx.fillText(name, left + 5 * ratio, y - 2 * ratio);
           ctx.restore();
         }
       }
@@ -137,8 +136,8 @@
         if (reading) reading.textContent = value == null ? "–" : value.toFixed(figure.id === "scores" ? 3 : 1);
       });
       const step = data.step_seconds, single = lines.every((one) => !one.low);
-      const each = single ? "" : " · each point is " + lasting(step) + ": shaded from lowest to highest" + (names.some((name) => peaks.has(name)) ? ", " + names.filter((name) => peaks.has(name)).join() + " by its highest" : "");
-      line.textContent = (at == null ? "" : told(at)) + (at == null ? each.replace(" · e", "E") : each);
+      const each = single ? "" : "Each point is " + lasting(step) + ", shaded from lowest to highest; the line of " + names.filter((name) => peaks.has(name)).join() + " is its highest";
+      line.textContent = at == null ? each : told(at);
     }
 
     function selected(u) {
@@ -150,6 +149,20 @@
 
     new ResizeObserver(() => { if (chart && (chart.width !== plot.clientWidth || chart.height !== plot.clientHeight)) draw(); }).observe(plot);
     return { draw, names };
+  }
+
+  const hour = new Intl.DateTimeFormat(undefined, { timeStyle: "short" }), day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" }), month = new Intl.DateTimeFormat(undefined, { month: "short", year: "numeric" });
+  // Below the first time of each day stands the day.
+  function dates(u, splits, axis, space, step) {
+    let last = "";
+    return splits.map((at) => {
+      const moment = new Date(at * 1000);
+      if (step >= 28 * 86400) return month.format(moment);
+      if (step >= 86400) return day.format(moment);
+      const told = day.format(moment), line = told === last ? "" : "\n" + told;
+      last = told;
+      return hour.format(moment) + line;
+    });
   }
 
   function isolated(u, index) {
@@ -246,7 +259,7 @@
   async function load() {
     loaded = Date.now();
     const mine = ++asked, names = charts.flatMap((chart) => chart.names);
-    const width = Math.round(Math.min(1000, Math.max(200, innerWidth / 1.6)));
+    const width = Math.round(Math.min(1000, Math.max(200, document.querySelector(".plot").clientWidth * 1.1)));
     const query = new URLSearchParams({ from: iso(shown.from), to: iso(shown.to), series: names.join(","), points: width });
     let problem = "";
     try {
@@ -357,4 +370,4 @@
   });
   watch.changed.push(pictures, fields);
   pictures();
-})();
+});

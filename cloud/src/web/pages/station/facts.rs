@@ -176,15 +176,25 @@ pub fn older(frames: &[Picture], range: &Range) -> Option<String> {
 pub struct Health {
     pub at: DateTime<Utc>,
     pub event_uid: String,
-    pub told: Vec<(&'static str, String)>,
+    pub told: Vec<(String, String)>,
 }
 
-/// Only signs of life tell `up`, so its series leads to them.
+/// The agent's signs of life tell `up`, so its series leads to the newest. Those of others are looked for among the newest
+/// events.
 pub async fn health(pool: &PgPool, device: &str) -> sqlx::Result<Option<Health>> {
     let row = sqlx::query!(
-        r#"SELECT m.at, m.event_uid, r.raw -> 'body' AS body
-             FROM (SELECT at, event_uid FROM measurements WHERE device = $1 AND series = 'up' ORDER BY at DESC LIMIT 1) AS m
-             LEFT JOIN received_events AS r ON r.uid = m.event_uid"#,
+        r#"SELECT m.at AS "at!", m.event_uid AS "event_uid!", r.raw -> 'body' AS body
+             FROM (SELECT at, event_uid, 0 AS rank FROM (
+                        SELECT at, event_uid FROM measurements WHERE device = $1 AND series = 'up' ORDER BY at DESC LIMIT 1) AS u
+                   UNION ALL
+                   SELECT at, event_uid, 1 FROM (
+                        SELECT p.captured_at AS at, p.uid AS event_uid
+                          FROM (SELECT captured_at, uid FROM processed_events WHERE device = $1 ORDER BY captured_at DESC, uid DESC LIMIT 400) AS p
+                          JOIN received_events AS e ON e.uid = p.uid
+                         WHERE e.file LIKE '%health.qo' AND jsonb_typeof(e.raw -> 'body') = 'object'
+                         ORDER BY p.captured_at DESC LIMIT 1) AS h) AS m
+             LEFT JOIN received_events AS r ON r.uid = m.event_uid
+            ORDER BY m.rank LIMIT 1"#,
         device
     )
     .fetch_optional(pool)
@@ -197,7 +207,7 @@ pub async fn health(pool: &PgPool, device: &str) -> sqlx::Result<Option<Health>>
 }
 
 /// In words, as far as it is there and means something.
-fn told(body: &Value) -> Vec<(&'static str, String)> {
+fn told(body: &Value) -> Vec<(String, String)> {
     let count = |key: &str| body.get(key).and_then(number);
     let text = |key: &str| {
         body.get(key)?
@@ -206,8 +216,8 @@ fn told(body: &Value) -> Vec<(&'static str, String)> {
             .map(str::to_owned)
     };
     let mut told = Vec::new();
-    let mut add = |name: &'static str, value: Option<String>| {
-        told.extend(value.map(|value| (name, value)));
+    let mut add = |name: &str, value: Option<String>| {
+        told.extend(value.map(|value| (name.to_owned(), value)));
     };
     let fault = count("fault").map(|fault| if fault > 0.0 { "yes" } else { "no" });
     add("In trouble", fault.map(str::to_owned));
@@ -242,6 +252,14 @@ fn told(body: &Value) -> Vec<(&'static str, String)> {
     );
     add("Pictures", text("frames"));
     add("Clock", text("clk"));
+    if count("up").is_none() {
+        // Somebody else's: as it is.
+        let fields = body.as_object().into_iter().flatten();
+        for (name, value) in fields.filter(|(_, value)| !value.is_object() && !value.is_array()).take(12) {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            add(name, Some(value));
+        }
+    }
     told
 }
 
@@ -333,5 +351,7 @@ mod tests {
             ]
         );
         assert_eq!(super::told(&Value::Null), []);
+        let others = super::told(&serde_json::json!({ "text": "boot", "deep": {}, "voltage": 4.1 }));
+        assert_eq!(others, [("text".into(), "boot".into()), ("voltage".into(), "4.1".into())]);
     }
 }
