@@ -32,7 +32,12 @@ pub async fn fetch(app: &TestApp, path: &str, packed: bool) -> Answer {
         request = request.header("accept-encoding", "gzip");
     }
     let request = request.body(Body::empty()).expect("a request");
-    let response = app.router.clone().oneshot(request).await.expect("an answer");
+    let response = app
+        .router
+        .clone()
+        .oneshot(request)
+        .await
+        .expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
     let body = axum::body::to_bytes(response.into_body(), usize::MAX)
         .await
@@ -93,7 +98,10 @@ pub async fn fleet_every(app: &TestApp, stations: u32, hours: u32, minutes: u32)
 pub async fn shortened(app: &TestApp, now: DateTime<Utc>) -> usize {
     let mut days = 0;
     loop {
-        match rollup::tick(&app.pool, now).await.expect("days are shortened") {
+        match rollup::tick(&app.pool, now)
+            .await
+            .expect("days are shortened")
+        {
             0 => return days,
             count => days += count,
         }
@@ -101,5 +109,7 @@ pub async fn shortened(app: &TestApp, now: DateTime<Utc>) -> usize {
 }
 
 pub fn ago(app: &TestApp, hours: i64) -> String {
-    (app.now() - TimeDelta::hours(hours)).format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    (app.now() - TimeDelta::hours(hours))
+        .format("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
 }

@@ -47,6 +47,9 @@
   }
 
   function exchange(fresh) {
+    // What is there now and was not before has no place to go to: the first station, the first picture.
+    const typing = document.activeElement && document.activeElement.matches("input, textarea, select");
+    if (!typing && [...fresh.querySelectorAll("[data-live][id]")].some((part) => !document.getElementById(part.id))) { location.reload(); return; }
     for (const part of document.querySelectorAll("[data-live][id]")) {
       const next = fresh.getElementById(part.id);
       if (!next) { if (!busy(part)) part.replaceChildren(); continue; }

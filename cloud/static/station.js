@@ -17,13 +17,13 @@ addEventListener("DOMContentLoaded", function () {
   const peaks = new Set(["anomaly", "max"]);
   const hidden = new Set();
   const charts = [];
-  let shown = ends(), asked = 0, loaded = 0, data = null;
+  let shown = ends(), asked = 0, loaded = 0, data = null, pinched = null;
   const home = location.search;
 
   function ends() { const { from, to, name } = range().dataset; return { from: +from, to: +to, name }; }
 
   function colour(element, property) { return getComputedStyle(element)[property]; }
-  function faint(colour) { const parts = colour.match(/[\d.]+/g) || [0, 0, 0]; return "rgba(" + parts.slice(0, 3).join(",") + ",.16)"; }
+  function faint(colour, strength) { const parts = colour.match(/[\d.]+/g) || [0, 0, 0]; return "rgba(" + parts.slice(0, 3).join(",") + "," + strength + ")"; }
 
   function Chart(figure) {
     const names = figure.dataset.names.split(","), plot = figure.querySelector(".plot");
@@ -65,7 +65,7 @@ addEventListener("DOMContentLoaded", function () {
         series.push({ label: one.name, stroke, width: strong ? 0 : 1.3, show, points: strong ? { show: false } : alone });
         series.push({ stroke, width: 0, show, points: { show: false } });
         series.push({ stroke, width: strong ? 2 : 0, show, points: strong ? alone : { show: false } });
-        if (one.low) bands.push({ series: [first + 2, first + 1], fill: faint(stroke) });
+        if (one.low) bands.push({ series: [first + 2, first + 1], fill: faint(stroke, strong ? .2 : .08) });
       });
       const size = { width: plot.clientWidth, height: plot.clientHeight };
       const axis = { stroke: quiet, grid: { stroke: rule, width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
@@ -73,9 +73,9 @@ addEventListener("DOMContentLoaded", function () {
       const limits = data.limits.filter((limit) => names.includes(limit.series) && !hidden.has(limit.series));
       const options = {
         ...size, series, bands, legend: { show: false }, padding: [8, 8, 0, 0],
-        cursor: { sync: { key: "station", setSeries: false, scales: ["x", null] }, drag: { x: true, y: false, setScale: false, dist: 6 }, points: { show: false }, bind: { dblclick: () => () => out() } },
+        cursor: { sync: { key: "station", setSeries: false, scales: ["x", null], filters: { pub: (kind) => kind === "mousemove" || kind === "mouseleave" } }, drag: { x: true, y: false, setScale: false, dist: 6 }, points: { show: false }, bind: { dblclick: () => () => out() } },
         scales: {
-          x: { time: true, min: shown.from, max: shown.to, auto: false, range: () => [shown.from, shown.to] },
+          x: { time: true, min: shown.from, max: shown.to, auto: false, range: () => pinched || [shown.from, shown.to] },
           y: { range: (u, low, high) => fixed ? [0, Math.max(1, high ?? 1)] : reach(low, high, limits) },
         },
         axes: [{ ...axis, space: 70, size: 38, values: dates }, { ...axis, size: 42 }],
@@ -95,7 +95,7 @@ addEventListener("DOMContentLoaded", function () {
         const right = one.resolved_at ? Math.min(width, (Date.parse(one.resolved_at) / 1000 - shown.from) / span * width) : Math.min(width, (Date.now() / 1000 - shown.from) / span * width);
         if (right < 0 || left > width) continue;
         const band = document.createElement("div"), link = document.createElement("a");
-        band.className = "incident";
+        band.className = right - left < 4 ? "incident short" : "incident";
         band.style.left = left + "px";
         band.style.width = Math.max(2, right - left) + "px";
         link.href = "/incidents/" + one.id;
@@ -148,7 +148,12 @@ addEventListener("DOMContentLoaded", function () {
     }
 
     new ResizeObserver(() => { if (chart && (chart.width !== plot.clientWidth || chart.height !== plot.clientHeight)) draw(); }).observe(plot);
-    return { draw, names };
+    // What it will be like when the fingers are lifted.
+    function preview() {
+      for (const one of plot.querySelectorAll(".incident")) one.remove();
+      if (chart) chart.setScale("x", { min: pinched[0], max: pinched[1] });
+    }
+    return { draw, names, preview };
   }
 
   const hour = new Intl.DateTimeFormat(undefined, { timeStyle: "short" }), day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" }), month = new Intl.DateTimeFormat(undefined, { month: "short", year: "numeric" });
@@ -193,7 +198,8 @@ addEventListener("DOMContentLoaded", function () {
         const [a, b] = [place(event, 0), place(event, 1)].sort((a, b) => a - b), width = u.over.clientWidth;
         const scale = (pinch.to - pinch.from) / Math.max(20, b - a);
         pinch.next = [pinch.from - a * scale, pinch.from + (width - a) * scale];
-        for (const one of charts) one.preview(pinch.next);
+        pinched = pinch.next;
+        for (const one of charts) one.preview();
       } else if (event.touches.length === 1) u.setCursor({ left: place(event, 0), top: 10 });
     };
     u.over.addEventListener("touchstart", (event) => {
@@ -209,7 +215,7 @@ addEventListener("DOMContentLoaded", function () {
       }
     }, { passive: false });
     u.over.addEventListener("touchmove", moved, { passive: false });
-    u.over.addEventListener("touchend", () => { if (pinch && pinch.next) zoom(...pinch.next); pinch = null; });
+    for (const end of ["touchend", "touchcancel"]) u.over.addEventListener(end, () => { const next = pinch && pinch.next; pinch = pinched = null; if (next) zoom(...next); });
   }
 
   function zoom(from, to) {
@@ -220,6 +226,7 @@ addEventListener("DOMContentLoaded", function () {
   function out() { if (location.search !== home) go(home || location.pathname); }
 
   function go(address) {
+    if (address === location.search) return;
     history.pushState(null, "", address);
     arrived();
   }

@@ -10,11 +10,18 @@ use crate::support::event::thermal;
 /// Names of stations in the order in which they stand.
 fn names(html: &str) -> Vec<&str> {
     let links = html.split("<a href=\"/stations/").skip(1);
-    links.map(|link| link.split(['>', '<']).nth(1).expect("a name")).collect()
+    links
+        .map(|link| link.split(['>', '<']).nth(1).expect("a name"))
+        .collect()
 }
 
 fn verdict(html: &str) -> &str {
-    html.split_once("<h1>").expect("a heading").1.split_once("</h1>").expect("its end").0
+    html.split_once("<h1>")
+        .expect("a heading")
+        .1
+        .split_once("</h1>")
+        .expect("its end")
+        .0
 }
 
 #[tokio::test]
@@ -22,7 +29,10 @@ async fn who_has_no_station_is_told_how_to_begin() {
     let app = TestApp::with("[server]\npublic_url = \"https://heat.example.com/\"").await;
     let html = page(&app, "/").await;
     assert_eq!(verdict(&html), "No station yet");
-    assert!(html.contains("<code>https://heat.example.com/notehub</code>"), "{html}");
+    assert!(
+        html.contains("<code>https://heat.example.com/notehub</code>"),
+        "{html}"
+    );
 }
 
 #[tokio::test]
@@ -31,7 +41,13 @@ async fn the_verdict_and_the_order_say_what_is_pressing() {
     fleet(&app, 6, 2).await;
     assert_eq!(verdict(&page(&app, "/").await), "All quiet");
     for (device, anomaly) in [("dev:4", 0.9), ("dev:6", 0.8)] {
-        app.take(&thermal(&format!("hot-{device}"), device, app.now() - TimeDelta::minutes(1), anomaly)).await;
+        app.take(&thermal(
+            &format!("hot-{device}"),
+            device,
+            app.now() - TimeDelta::minutes(1),
+            anomaly,
+        ))
+        .await;
     }
     app.settle().await;
     run(
@@ -45,16 +61,34 @@ async fn the_verdict_and_the_order_say_what_is_pressing() {
     let html = page(&app, "/").await;
     assert_eq!(verdict(&html), "2 firing, 1 silent, 1 pending");
     assert!(html.contains("<title>2 firing, 1 silent, 1 pending · Thermal Watch</title>"));
-    assert!(html.contains("6 stations, 2 normal") && html.contains("4 open incidents"), "{html}");
+    assert!(
+        html.contains("6 stations, 2 normal") && html.contains("4 open incidents"),
+        "{html}"
+    );
     // A device that sends events keeps the name that they tell.
-    let order: Vec<_> = names(&html).into_iter().map(|name| &name[name.len() - 1..]).collect();
+    let order: Vec<_> = names(&html)
+        .into_iter()
+        .map(|name| &name[name.len() - 1..])
+        .collect();
     assert_eq!(&order[2..], ["2", "5", "1", "3"]);
     // One that fires and is silent is said to be both.
-    let [first, second] = [0, 1].map(|place| html.split("<li class=\"card ").nth(place + 1).expect("a card"));
+    let [first, second] = [0, 1].map(|place| {
+        html.split("<li class=\"card ")
+            .nth(place + 1)
+            .expect("a card")
+    });
     let silent = |card: &str| card.contains("class=\"state silent\"");
-    assert_eq!([silent(first), silent(second)].iter().filter(|silent| **silent).count(), 1);
+    assert_eq!(
+        [silent(first), silent(second)]
+            .iter()
+            .filter(|silent| **silent)
+            .count(),
+        1
+    );
 
-    let acknowledged = app.post_as_person("/api/v1/incidents/1/acknowledge", &json!({ "by": "<Ann>" })).await;
+    let acknowledged = app
+        .post_as_person("/api/v1/incidents/1/acknowledge", &json!({ "by": "<Ann>" }))
+        .await;
     assert_eq!(acknowledged.0, 200);
     let html = page(&app, "/").await;
     assert!(html.contains("taken by &#60;Ann&#62;"), "{html}");
@@ -80,10 +114,21 @@ async fn a_card_tells_scores_picture_power_and_signal() {
     app.take(&older).await;
     app.settle().await;
     let html = page(&app, "/").await;
-    for part in ["boiler &#60;room&#62;", "84.2 °C", "Battery 4.01 V", "Signal 3 of 4 bars", "anomaly 0.93", "steam 0.04", "No picture yet"] {
+    for part in [
+        "boiler &#60;room&#62;",
+        "84.2 °C",
+        "Battery 4.01 V",
+        "Signal 3 of 4 bars",
+        "anomaly 0.93",
+        "steam 0.04",
+        "No picture yet",
+    ] {
         assert!(html.contains(part), "{part} in {html}");
     }
-    assert!(!html.contains("seq 0") && !html.contains("<room>"), "{html}");
+    assert!(
+        !html.contains("seq 0") && !html.contains("<room>"),
+        "{html}"
+    );
     assert!(html.contains("The last 24 hours: anomaly 0.93 at most, anomaly 0.93 now, cold 0.01 now, hot 0.02 now, steam 0.04 now"), "{html}");
 
     // What the agent's own sign of life says counts as well, where it is known.
@@ -97,7 +142,10 @@ async fn a_card_tells_scores_picture_power_and_signal() {
     }
     app.settle().await;
     let html = page(&app, "/").await;
-    assert!(html.contains("Battery 3.72 V") && html.contains("Signal 3 of 4 bars"), "{html}");
+    assert!(
+        html.contains("Battery 3.72 V") && html.contains("Signal 3 of 4 bars"),
+        "{html}"
+    );
 }
 
 #[tokio::test]
@@ -121,7 +169,7 @@ async fn one_finds_stations_in_a_large_fleet() {
         ("q=0042", 1),
         ("q=BOILER", 129),
         ("q=%25_", 1),
-        ("q=%C3%AEle", 1),
+        ("q=%C3%8Ele", 1),
         ("q=fleet:north", 130),
         ("q=nowhere", 0),
         ("state=pending", 1),
@@ -134,7 +182,10 @@ async fn one_finds_stations_in_a_large_fleet() {
         assert_eq!(verdict(&html), "1 pending", "{query}");
     }
     let hostile = page(&app, "/?q=%22%3E%3Cscript%3E&state=pending").await;
-    assert!(!hostile.contains("<script>") && hostile.contains("value=\"&#34;&#62;&#60;script&#62;\""), "{hostile}");
+    assert!(
+        !hostile.contains("<script>") && hostile.contains("value=\"&#34;&#62;&#60;script&#62;\""),
+        "{hostile}"
+    );
     let found = page(&app, "/?q=%25_&page=1").await;
     assert!(found.contains("a&#60;b&#62;%_&#34;"), "{found}");
 }
@@ -147,12 +198,25 @@ async fn weight(app: &TestApp, near: usize) -> usize {
     let mut total = answer.body.len();
     let addresses = |attribute: &str| -> Vec<String> {
         let parts = html.split(attribute).skip(1);
-        parts.map(|part| part.split('"').next().expect("an address").replace("&#38;", "&")).collect()
+        parts
+            .map(|part| {
+                part.split('"')
+                    .next()
+                    .expect("an address")
+                    .replace("&#38;", "&")
+            })
+            .collect()
     };
-    let assets: std::collections::BTreeSet<_> = addresses("href=\"/static").into_iter().chain(addresses("src=\"/static")).collect();
+    let assets: std::collections::BTreeSet<_> = addresses("href=\"/static")
+        .into_iter()
+        .chain(addresses("src=\"/static"))
+        .collect();
     assert!(assets.len() >= 3, "{assets:?}");
     for asset in assets {
-        total += fetch(app, &format!("/static{asset}"), true).await.body.len();
+        total += fetch(app, &format!("/static{asset}"), true)
+            .await
+            .body
+            .len();
     }
     let pictures = addresses("<img src=\"/api");
     assert!(pictures.len() >= near, "{}", pictures.len());

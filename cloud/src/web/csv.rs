@@ -48,12 +48,11 @@ pub async fn series(
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, Error> {
     let (station, span) = station_and_span(&app, &device, &wanted).await?;
-    let names = match &wanted.series {
-        Some(names) => named(names)?,
-        None => {
-            let latest = read::latest(&app.pool, &device).await?;
-            latest.into_iter().map(|one| one.series).collect()
-        }
+    let names = if let Some(names) = &wanted.series {
+        named(names)?
+    } else {
+        let latest = read::latest(&app.pool, &device).await?;
+        latest.into_iter().map(|one| one.series).collect()
     };
     let mut header = String::from("time");
     for name in &names {

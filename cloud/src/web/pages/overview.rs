@@ -131,7 +131,7 @@ async fn told(
 ) -> Result<Vec<Station>, Error> {
     let since = spark::start(now - DRAWN);
     let mut wanted = (Vec::new(), Vec::new());
-    let scores: Vec<_> = found.iter().map(|one| one.scores()).collect();
+    let scores: Vec<_> = found.iter().map(Found::scores).collect();
     for (one, scores) in found.iter().zip(&scores) {
         for (name, _) in scores.iter().filter(|(name, _)| name != "anomaly") {
             wanted.0.push(one.uid.clone());

@@ -168,6 +168,13 @@ impl Page {
         Some(one.value)
     }
 
+    /// How finely the table looks.
+    fn step(&self) -> String {
+        facts::lasting(std::time::Duration::from_secs(
+            self.answer.step_seconds.unsigned_abs(),
+        ))
+    }
+
     /// A map that the browser opens only when somebody asks for it.
     fn map(&self) -> Option<String> {
         let (lat, lon) = (self.device.best_lat?, self.device.best_lon?);

@@ -155,6 +155,7 @@ async fn of_measurements(
     .await
 }
 
+/// A day is a whole number of such steps, so each is made of one day.
 async fn of_hours(
     pool: &PgPool,
     device: &str,
@@ -167,26 +168,28 @@ async fn of_hours(
         r#"WITH due AS MATERIALIZED (
                SELECT day FROM measurement_days_due
                 WHERE device = $1 AND day >= ($3::timestamptz AT TIME ZONE 'UTC')::date AND day <= ($4::timestamptz AT TIME ZONE 'UTC')::date)
-           SELECT p.series AS "series!", date_bin($5, p.at, $6) AS "at!", sum(p.count)::bigint AS "count!",
-                  sum(p.total) / sum(p.count) AS "mean!", min(p.low) AS "low!", max(p.high) AS "high!"
-             FROM (SELECT d.series, (d.day + h.hour * interval '1 hour') AT TIME ZONE 'UTC' AS at, h.count, h.total, h.low, h.high
+           SELECT p.series AS "series!", p.at AS "at!", p.count AS "count!", p.total / p.count AS "mean!", p.low AS "low!", p.high AS "high!"
+             FROM (SELECT d.series, h.at, h.count, h.total, h.low, h.high
                      FROM unnest($2::text[]) AS s (series)
                      JOIN measurement_days AS d ON d.device = $1 AND d.series = s.series
                           AND d.day >= ($3 AT TIME ZONE 'UTC')::date AND d.day <= ($4 AT TIME ZONE 'UTC')::date
-                    CROSS JOIN LATERAL unnest(d.hours, d.counts, d.totals, d.lows, d.highs) AS h (hour, count, total, low, high)
+                    CROSS JOIN LATERAL (
+                          SELECT date_bin($5, (d.day + u.hour * interval '1 hour') AT TIME ZONE 'UTC', $6) AS at, sum(u.count)::bigint AS count,
+                                 sum(u.total) AS total, min(u.low) AS low, max(u.high) AS high
+                            FROM unnest(d.hours, d.counts, d.totals, d.lows, d.highs) AS u (hour, count, total, low, high)
+                           GROUP BY 1) AS h
                     WHERE d.day NOT IN (SELECT day FROM due)
                    UNION ALL
                    SELECT s.series, m.at, m.count, m.total, m.low, m.high
                      FROM due CROSS JOIN unnest($2) AS s (series)
                     CROSS JOIN LATERAL (
-                          SELECT date_bin('1 hour', m.at, $6) AS at, count(*)::integer AS count, sum(m.value) AS total,
-                                 min(m.value) AS low, max(m.value) AS high
+                          SELECT date_bin($5, m.at, $6) AS at, count(*) AS count, sum(m.value) AS total, min(m.value) AS low, max(m.value) AS high
                             FROM measurements AS m
                            WHERE m.device = $1 AND m.series = s.series
                              AND m.at >= due.day::timestamp AT TIME ZONE 'UTC' AND m.at < (due.day + 1)::timestamp AT TIME ZONE 'UTC'
                            GROUP BY 1) AS m) AS p
             WHERE p.at >= $3 AND p.at < $4
-            GROUP BY 1, 2 ORDER BY 1, 2"#,
+            ORDER BY 1, 2"#,
         device,
         names as _,
         from,

@@ -172,7 +172,10 @@ fn longest_wait(buckets: &[&Bucket], step: TimeDelta, single: bool) -> i64 {
         .map(|pair| (pair[1].at - pair[0].at).num_seconds())
         .collect();
     waits.sort_unstable();
-    let usual = waits.get(waits.len() / 2).copied().unwrap_or_default();
+    let usual = waits
+        .get(waits.len().saturating_sub(1) / 2)
+        .copied()
+        .unwrap_or_default();
     let usual = usual.max(step.num_seconds());
     if single { usual * 5 / 2 } else { usual * 7 / 4 }
 }

@@ -189,7 +189,7 @@ pub async fn peaks(
     .await
 }
 
-/// The newest of each hour, of other scores: two dozen short looks, however often a station reports.
+/// The newest of every two hours, of other scores: a dozen short looks, however often a station reports.
 pub async fn samples(
     pool: &PgPool,
     devices: &[String],
@@ -198,12 +198,12 @@ pub async fn samples(
 ) -> sqlx::Result<Vec<Point>> {
     sqlx::query_as!(
         Point,
-        r#"SELECT d.device AS "device!", d.series AS "series!", (h.hour * 2 + 1) AS "step!", m.value AS "value!"
+        r#"SELECT d.device AS "device!", d.series AS "series!", (h.hour * 2 + 3) AS "step!", m.value AS "value!"
              FROM unnest($1::text[], $2::text[]) AS d (device, series)
-            CROSS JOIN generate_series(0, 24) AS h (hour)
+            CROSS JOIN generate_series(0, 24, 2) AS h (hour)
             CROSS JOIN LATERAL (
                   SELECT m.value FROM measurements AS m
-                   WHERE m.device = d.device AND m.series = d.series AND m.at >= $3::timestamptz + h.hour * interval '1 hour' AND m.at < $3 + (h.hour + 1) * interval '1 hour'
+                   WHERE m.device = d.device AND m.series = d.series AND m.at >= $3::timestamptz + h.hour * interval '1 hour' AND m.at < $3 + (h.hour + 2) * interval '1 hour'
                    ORDER BY m.at DESC LIMIT 1) AS m
             ORDER BY d.device, d.series, h.hour"#,
         devices as _,

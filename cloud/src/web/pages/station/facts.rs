@@ -1,5 +1,7 @@
 //! What the page of a station asks the database, each by an index that leads with the device.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -222,7 +224,7 @@ fn told(body: &Value) -> Vec<(String, String)> {
     let fault = count("fault").map(|fault| if fault > 0.0 { "yes" } else { "no" });
     add("In trouble", fault.map(str::to_owned));
     add("Said because of", text("why"));
-    add("Running for", count("up").map(lasting));
+    add("Running for", count("up").map(lasting_seconds));
     add("Notes that wait", count("spool").map(whole));
     add("Notes dropped", count("dropped").map(whole));
     add("Pictures rejected", count("rejected").map(whole));
@@ -245,18 +247,23 @@ fn told(body: &Value) -> Vec<(String, String)> {
         some("temp").map(|celsius| format!("{celsius:.1} °C")),
     );
     add("Model", text("model"));
-    add("Reading every", count("every").map(lasting));
+    add("Reading every", count("every").map(lasting_seconds));
     add(
         "Suspicious above",
-        count("threshold").map(|share| format!("{share}")),
+        count("threshold").map(|share| share.to_string()),
     );
     add("Pictures", text("frames"));
     add("Clock", text("clk"));
     if count("up").is_none() {
         // Somebody else's: as it is.
         let fields = body.as_object().into_iter().flatten();
-        for (name, value) in fields.filter(|(_, value)| !value.is_object() && !value.is_array()).take(12) {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        for (name, value) in fields
+            .filter(|(_, value)| !value.is_object() && !value.is_array())
+            .take(12)
+        {
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
             add(name, Some(value));
         }
     }
@@ -267,21 +274,29 @@ fn whole(number: f64) -> String {
     format!("{number:.0}")
 }
 
-fn lasting(seconds: f64) -> String {
-    let minutes = (seconds / 60.0).floor();
+/// A body's number of seconds.
+fn lasting_seconds(seconds: f64) -> String {
+    let duration = Duration::try_from_secs_f64(seconds);
+    duration.map_or_else(|_| format!("{seconds} s"), lasting)
+}
+
+/// The two largest units of a time.
+pub fn lasting(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let minutes = seconds / 60;
     match minutes {
-        ..1.0 => format!("{seconds:.0} s"),
-        ..60.0 => format!("{minutes:.0} min"),
-        ..1_440.0 => format!(
-            "{:.0} h {:.0} min",
-            (minutes / 60.0).floor(),
-            minutes % 60.0
-        ),
-        _ => format!(
-            "{:.0} d {:.0} h",
-            (minutes / 1_440.0).floor(),
-            (minutes % 1_440.0 / 60.0).floor()
-        ),
+        0 => format!("{seconds} s"),
+        1..60 => format!("{minutes} min"),
+        60..1_440 => two(minutes / 60, "h", minutes % 60, "min"),
+        _ => two(minutes / 1_440, "d", minutes % 1_440 / 60, "h"),
+    }
+}
+
+fn two(first: u64, unit: &str, rest: u64, smaller: &str) -> String {
+    if rest == 0 {
+        format!("{first} {unit}")
+    } else {
+        format!("{first} {unit} {rest} {smaller}")
     }
 }
 
@@ -351,7 +366,14 @@ mod tests {
             ]
         );
         assert_eq!(super::told(&Value::Null), []);
-        let others = super::told(&serde_json::json!({ "text": "boot", "deep": {}, "voltage": 4.1 }));
-        assert_eq!(others, [("text".into(), "boot".into()), ("voltage".into(), "4.1".into())]);
+        let others =
+            super::told(&serde_json::json!({ "text": "boot", "deep": {}, "voltage": 4.1 }));
+        assert_eq!(
+            others,
+            [
+                ("text".into(), "boot".into()),
+                ("voltage".into(), "4.1".into())
+            ]
+        );
     }
 }
