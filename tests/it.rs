@@ -45,6 +45,8 @@ mod retry;
 #[cfg(feature = "cloud")]
 mod stations;
 #[cfg(feature = "cloud")]
+mod stations_pages;
+#[cfg(feature = "cloud")]
 mod texts;
 #[cfg(feature = "cloud")]
 mod transform;
