@@ -28,6 +28,8 @@ pub mod observe;
 pub mod process;
 /// Stage one: `POST /notehub`, stored before it is answered.
 pub mod receive;
+/// What would become of an event.
+pub mod try_out;
 /// Reminders, held-back notices, lost claims.
 pub mod watch;
 /// The routes, and the API for people and scripts.
@@ -56,6 +58,7 @@ use process::plan::{self, Plan};
 use process::transform::Transforms;
 use receive::auth::Tokens;
 use receive::store::Intake;
+use try_out::TryOuts;
 use watch::Watch;
 
 /// A processor looks no more often than this while its batches are not full: ten small transactions cost ten times what
@@ -82,6 +85,7 @@ pub struct AppParts {
     pub notehub_tokens: Tokens,
     pub accounts: Accounts,
     pub live: Live,
+    pub try_outs: TryOuts,
     /// Set when the service stops: answers that would go on for ever end.
     pub closing: CancellationToken,
     pub processor: Processor,
@@ -113,6 +117,7 @@ impl Service {
         clock: Clock,
         worker_exe: PathBuf,
     ) -> anyhow::Result<Self> {
+        let try_outs = TryOuts::new(&config.transform, worker_exe.clone());
         let transforms = Transforms::new(&config.transform, worker_exe);
         let plan = Arc::new(Plan::compile(&config, &transforms).map_err(|bad| {
             let lines: Vec<_> = bad.iter().map(ToString::to_string).collect();
@@ -130,6 +135,7 @@ impl Service {
             notehub_tokens: Tokens::new(&config.access.notehub_tokens),
             accounts: Accounts::new(&config),
             live: Live::default(),
+            try_outs,
             closing: CancellationToken::new(),
             processor: Processor {
                 pool: pool.clone(),

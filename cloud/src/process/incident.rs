@@ -7,7 +7,7 @@
 //!
 //! Owns `incidents` and `alerts`. `watch` calls in here for what time alone brings about.
 
-mod tell;
+pub(crate) mod tell;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

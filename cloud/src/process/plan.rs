@@ -137,12 +137,27 @@ impl Plan {
         }
     }
 
+    /// All of the configuration whose errors are kept with events, as `event_errors` calls it.
+    pub fn parts(&self) -> Vec<String> {
+        let routes = self
+            .routes
+            .iter()
+            .filter_map(|route| route.transform.as_ref());
+        let rules = self
+            .rules
+            .iter()
+            .flat_map(|rule| [Some(&rule.value), rule.message.as_ref()]);
+        let all = self.series.iter().chain(routes).chain(rules.flatten());
+        all.map(|guarded| guarded.part.clone()).collect()
+    }
+
     pub fn rule(&self, name: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.config.name == name)
     }
 }
 
-fn recipients(config: &Config, rule: &config::Rule) -> Vec<Recipient> {
+/// Whom a rule tells.
+pub fn recipients(config: &Config, rule: &config::Rule) -> Vec<Recipient> {
     let notified = config
         .destinations
         .iter()

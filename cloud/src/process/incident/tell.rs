@@ -8,24 +8,25 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::delta;
+use crate::config;
 use crate::deliver::outbox::{self, NewDelivery};
 use crate::process::notice::{self, Facts, HotSpot, Kind};
-use crate::process::plan::{Plan, Recipient, Rule};
+use crate::process::plan::{Plan, Recipient};
 use crate::process::route::delivery_id;
 use crate::process::transform::{Outcome, TransformError, Transforms};
 use crate::process::{Taken, record};
 
 /// An incident at the moment of a notice.
-pub(super) struct Open {
-    pub(super) id: i64,
+pub(crate) struct Open {
+    pub(crate) id: i64,
     /// The rule's place in the plan.
-    pub(super) rule: usize,
-    pub(super) opened_at: DateTime<Utc>,
-    pub(super) peak: f64,
-    pub(super) value: f64,
-    pub(super) at: DateTime<Utc>,
+    pub(crate) rule: usize,
+    pub(crate) opened_at: DateTime<Utc>,
+    pub(crate) peak: f64,
+    pub(crate) value: f64,
+    pub(crate) at: DateTime<Utc>,
     /// How many rounds of notices there were before.
-    pub(super) notices: i32,
+    pub(crate) notices: i32,
 }
 
 /// What it takes to tell people.
@@ -50,28 +51,33 @@ impl Teller<'_> {
         let text = self.text(connection, open, kind, event).await?;
         let round = open.notices + 1;
         let deliveries: Vec<_> = rule
-        .recipients
-        .iter()
-        .filter(|recipient| only.as_ref().is_none_or(|only| only.contains(&recipient.key())))
-        .map(|recipient| {
-            let (destination, number) = recipient.key();
-            let kind = kind_name(kind);
-            let body = match recipient {
-                Recipient::Phone { number, .. } => json!({ "to": number, "text": text }),
-                Recipient::Http { .. } => json!({ "notice": kind, "text": text, "incident": described(rule, open, event) }),
-            };
-            NewDelivery {
-                id: delivery_id(&["notice", &open.id.to_string(), &round.to_string(), &destination, number.as_deref().unwrap_or_default()]),
-                event_uid: Some(event.uid.clone()),
-                incident_id: Some(open.id),
-                route: None,
-                destination,
-                device: event.device.clone(),
-                notice: Some(kind),
-                body: body.to_string(),
-            }
-        })
-        .collect();
+            .recipients
+            .iter()
+            .filter(|recipient| {
+                only.as_ref()
+                    .is_none_or(|only| only.contains(&recipient.key()))
+            })
+            .map(|recipient| {
+                let (destination, number) = recipient.key();
+                let body = body(&rule.config, recipient, &text, open, kind, event);
+                NewDelivery {
+                    id: delivery_id(&[
+                        "notice",
+                        &open.id.to_string(),
+                        &round.to_string(),
+                        &destination,
+                        number.as_deref().unwrap_or_default(),
+                    ]),
+                    event_uid: Some(event.uid.clone()),
+                    incident_id: Some(open.id),
+                    route: None,
+                    destination,
+                    device: event.device.clone(),
+                    notice: Some(kind_name(kind)),
+                    body: body.to_string(),
+                }
+            })
+            .collect();
         outbox::enqueue(connection, &deliveries, now).await?;
         let next = match kind {
             Kind::Resolved => None,
@@ -100,11 +106,7 @@ impl Teller<'_> {
         let now = self.now;
         let rule = &self.plan.rules[open.rule];
         if let Some(message) = &rule.message {
-            let mut input = event.value.clone();
-            if let Value::Object(fields) = &mut input {
-                fields.insert("alert".into(), described(rule, open, event));
-                fields["alert"]["notice"] = kind_name(kind).into();
-            }
+            let input = message_input(&rule.config, open, kind, event);
             let (plan, index) = (self.plan.clone(), open.rule);
             let outcome = self
                 .transforms
@@ -128,23 +130,55 @@ impl Teller<'_> {
             };
             record::keep_error(connection, &event.uid, &message.part, &error, now).await?;
         }
-        Ok(notice::default_text(&Facts {
-            kind,
-            severity: rule.config.severity,
-            incident_id: open.id,
-            device_name: event.text("sn").unwrap_or(&event.device),
-            rule: &rule.config.name,
-            value: open.value,
-            threshold: rule.config.fire,
-            peak: Some(open.peak),
-            opened_at: open.opened_at,
-            at: open.at,
-            place: event.text("best_location"),
-            timezone: event.text("best_timezone"),
-            hot_spot: hot_spot(event.body()),
-            wording: rule.config.wording,
-            why: event.body().get("why").and_then(Value::as_str),
-        }))
+        Ok(default_words(&rule.config, open, kind, event))
+    }
+}
+
+/// What a rule's own message sees: the event, and the incident beside it as `alert`.
+pub(crate) fn message_input(rule: &config::Rule, open: &Open, kind: Kind, event: &Taken) -> Value {
+    let mut input = event.value.clone();
+    if let Value::Object(fields) = &mut input {
+        fields.insert("alert".into(), described(rule, open, event));
+        fields["alert"]["notice"] = kind_name(kind).into();
+    }
+    input
+}
+
+/// The text of a notice whose rule has none of its own.
+pub(crate) fn default_words(rule: &config::Rule, open: &Open, kind: Kind, event: &Taken) -> String {
+    notice::default_text(&Facts {
+        kind,
+        severity: rule.severity,
+        incident_id: open.id,
+        device_name: event.text("sn").unwrap_or(&event.device),
+        rule: &rule.name,
+        value: open.value,
+        threshold: rule.fire,
+        peak: Some(open.peak),
+        opened_at: open.opened_at,
+        at: open.at,
+        place: event.text("best_location"),
+        timezone: event.text("best_timezone"),
+        hot_spot: hot_spot(event.body()),
+        wording: rule.wording,
+        why: event.body().get("why").and_then(Value::as_str),
+    })
+}
+
+/// What a destination gets for a recipient.
+pub(crate) fn body(
+    rule: &config::Rule,
+    recipient: &Recipient,
+    text: &str,
+    open: &Open,
+    kind: Kind,
+    event: &Taken,
+) -> Value {
+    match recipient {
+        Recipient::Phone { number, .. } => json!({ "to": number, "text": text }),
+        Recipient::Http { .. } => {
+            json!({ "notice": kind_name(kind), "text": text, "incident": described(rule, open, event) })
+        }
     }
 }
 
@@ -159,14 +193,14 @@ fn hot_spot(body: &Value) -> Option<HotSpot> {
 }
 
 /// The incident as an HTTP notice and a rule's message see it.
-fn described(rule: &Rule, open: &Open, event: &Taken) -> Value {
+fn described(rule: &config::Rule, open: &Open, event: &Taken) -> Value {
     json!({
-        "id": open.id, "rule": rule.config.name, "severity": rule.config.severity.word(), "device": event.device,
+        "id": open.id, "rule": rule.name, "severity": rule.severity.word(), "device": event.device,
         "name": event.text("sn").unwrap_or(&event.device), "value": open.value, "peak": open.peak, "at": open.at, "opened_at": open.opened_at,
     })
 }
 
-fn kind_name(kind: Kind) -> &'static str {
+pub(crate) fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Opened => "opened",
         Kind::Reminder => "reminder",
