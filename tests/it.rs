@@ -29,11 +29,15 @@ mod destinations;
 #[cfg(feature = "cloud")]
 mod embedded;
 #[cfg(feature = "cloud")]
+mod openapi;
+#[cfg(feature = "cloud")]
 mod retry;
 #[cfg(feature = "cloud")]
 mod stations;
 #[cfg(feature = "cloud")]
 mod transform;
+#[cfg(feature = "cloud")]
+mod try_out;
 
 mod agent;
 mod camera;

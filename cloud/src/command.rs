@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{Config, Loaded};
 use crate::observe::{self, LogFormat};
 use crate::process::transform;
-use crate::{database, demo};
+use crate::{database, demo, web};
 
 /// Takes events from Notehub, stores them for good, forwards them and texts a person when it matters.
 #[derive(Debug, Parser)]
@@ -65,6 +65,8 @@ enum Command {
     Replay(replay::ReplayOptions),
     /// Read a password from standard input and print what [[user]] in the configuration keeps of it
     HashPassword,
+    /// Print the description of the API (OpenAPI), as the service gives it at /api/v1/openapi.json
+    Openapi,
     /// Bring the database up to date and exit (serve does this too)
     Migrate,
     #[command(hide = true)]
@@ -108,6 +110,7 @@ async fn dispatch(command: Command, common: &Common) -> anyhow::Result<ExitCode>
         Command::TryRoute(options) => try_route::try_route(&load(common)?.config, &options).await,
         Command::Replay(options) => replay::replay(load(common)?.config, options).await,
         Command::HashPassword => hash_password::hash_password(),
+        Command::Openapi => Ok(openapi()),
         Command::Migrate => migrate(&load(common)?.config).await,
         Command::TransformWorker => Ok(ExitCode::FAILURE),
     }
@@ -122,6 +125,12 @@ fn load(common: &Common) -> anyhow::Result<Loaded> {
         tracing::warn!("{warning}");
     }
     Ok(loaded)
+}
+
+#[expect(clippy::print_stdout, reason = "this is the command line")]
+fn openapi() -> ExitCode {
+    println!("{}", web::openapi::text());
+    ExitCode::SUCCESS
 }
 
 #[expect(clippy::print_stdout, reason = "this is the command line")]

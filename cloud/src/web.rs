@@ -6,6 +6,8 @@ pub mod api;
 mod assets;
 pub mod frames;
 mod live;
+/// The API, described for programs.
+pub mod openapi;
 pub mod pages;
 /// Who asks, and whether they may.
 pub mod person;
@@ -40,14 +42,16 @@ pub fn router(app: App) -> Router {
     let gate = || middleware::from_fn_with_state(app.clone(), person::gate);
     // Scripts, with the people token; and the scripts of our own pages.
     let api = Router::new()
-        .route("/api/v1/devices", get(api::devices))
+        .route("/api/v1/devices", get(api::devices::devices))
         .route("/api/v1/devices/{uid}/frames", get(frames::list))
         .route("/api/v1/devices/{uid}/frames/{frame}", get(frames::frame))
-        .route("/api/v1/events/{uid}", get(api::event))
+        .route("/api/v1/events/{uid}", get(api::events::event))
         .route("/api/v1/incidents", get(api::incidents))
         .route("/api/v1/incidents/{id}/acknowledge", post(api::acknowledge))
         .route("/api/v1/deliveries", get(api::deliveries))
         .route("/api/v1/replay", post(api::replay))
+        .route("/api/v1/try", post(api::try_out::try_expression))
+        .route("/api/v1/openapi.json", get(openapi::document))
         .route("/live", get(live::stream))
         .layer(middleware::map_response(told_in_json))
         .layer(gate());
@@ -55,6 +59,12 @@ pub fn router(app: App) -> Router {
     let pages = Router::new()
         .route("/", get(pages::overview::overview))
         .route("/audit", get(pages::audit::audit))
+        .route("/rules", get(pages::rules::rules))
+        .route(
+            "/rules/try",
+            get(pages::try_out::chosen).post(pages::try_out::tried),
+        )
+        .route("/api/docs", get(pages::docs::docs))
         .route("/sign-out", post(pages::sign_in::sign_out))
         .layer(gate())
         .route("/sign-in", get(pages::sign_in::form))

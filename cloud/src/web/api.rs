@@ -1,10 +1,18 @@
 //! The API for people and scripts: what happened to an event, what is open, what waits, and `replay` and acknowledge.
 
+/// Stations.
+pub mod devices;
+/// Events, with what came of them.
+pub mod events;
+/// Expressions, tried.
+pub mod try_out;
+
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::frames;
@@ -20,43 +28,17 @@ const MOST_ROWS: i64 = 1_000;
 
 type Answer = Result<Json<Value>, Error>;
 
-pub async fn devices(State(app): State<App>) -> Answer {
-    let rows = sqlx::query_scalar!(
-        r#"SELECT coalesce(jsonb_agg(to_jsonb(d) || jsonb_build_object('alerts', (
-                      SELECT coalesce(jsonb_object_agg(a.rule, a.state), '{}') FROM alerts AS a WHERE a.device = d.uid)) ORDER BY d.uid), '[]') AS "rows!"
-             FROM (SELECT * FROM devices ORDER BY uid LIMIT $1) AS d"#,
-        MOST_ROWS
-    )
-    .fetch_one(&app.pool)
-    .await?;
-    Ok(Json(json!({ "devices": rows })))
-}
-
-/// An event with all that came of it.
-pub async fn event(State(app): State<App>, Path(uid): Path<String>) -> Answer {
-    let row = sqlx::query_scalar!(
-        r#"SELECT to_jsonb(e) || jsonb_build_object(
-                      'measurements', (SELECT coalesce(jsonb_object_agg(m.series, m.value), '{}') FROM measurements AS m
-                                        WHERE m.device = e.device AND m.at = e.captured_at AND m.event_uid = e.uid),
-                      'deliveries', (SELECT coalesce(jsonb_agg(to_jsonb(d) || jsonb_build_object('tries', (
-                                            SELECT coalesce(jsonb_agg(a ORDER BY a.number), '[]') FROM attempts AS a WHERE a.delivery_id = d.id))), '[]')
-                                       FROM deliveries AS d WHERE d.event_uid = e.uid),
-                      'incidents', (SELECT coalesce(jsonb_agg(i), '[]') FROM incidents AS i WHERE i.event_uid = e.uid),
-                      'repeats', (SELECT coalesce(jsonb_agg(p.uid ORDER BY p.uid), '[]') FROM processed_events AS p
-                                   WHERE p.device = e.device AND p.repeat_of = e.uid)) AS "row!"
-             FROM events AS e WHERE e.uid = $1"#,
-        uid
-    )
-    .fetch_optional(&app.pool)
-    .await?;
-    row.map(Json).ok_or(Error::NotFound("event"))
-}
-
 #[derive(Debug, Deserialize)]
 pub struct WhichIncidents {
     open: Option<bool>,
 }
 
+/// List incidents
+///
+/// The newest first, at most 1000. `frame` is the picture nearest to the opening, if there is one within a day.
+#[utoipa::path(get, path = "/api/v1/incidents", tag = "Incidents", operation_id = "listIncidents",
+    params(("open" = Option<bool>, Query, description = "Only those that are open, or only those that are over")),
+    responses((status = 200, description = "Incidents", body = Value)))]
 pub async fn incidents(State(app): State<App>, Query(which): Query<WhichIncidents>) -> Answer {
     // The picture nearest to the opening, if there is one of that day; the index gives it from either side.
     let rows = sqlx::query!(
@@ -90,11 +72,18 @@ pub async fn incidents(State(app): State<App>, Query(which): Query<WhichIncident
 }
 
 /// Who takes it. Somebody with a name of their own need not say, and cannot say another.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(example = json!({ "by": "Ann" }))]
 pub struct Acknowledgement {
     by: Option<String>,
 }
 
+/// Acknowledge an incident
+///
+/// Reminders stop. The people token needs `by`; who has a name of their own signs with that.
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/acknowledge", tag = "Incidents", operation_id = "acknowledgeIncident",
+    params(("id" = i64, Path, description = "Of the incident")), request_body = Acknowledgement,
+    responses((status = 200, description = "It is acknowledged", body = Value)))]
 pub async fn acknowledge(
     State(app): State<App>,
     person: Person,
@@ -125,6 +114,12 @@ pub struct WhichDeliveries {
     destination: Option<String>,
 }
 
+/// List deliveries
+///
+/// The newest first, at most 1000.
+#[utoipa::path(get, path = "/api/v1/deliveries", tag = "Deliveries", operation_id = "listDeliveries",
+    params(("state" = Option<String>, Query, description = "`due`, `leased`, `delivered` or `dead`"), ("destination" = Option<String>, Query, description = "By name")),
+    responses((status = 200, description = "Deliveries", body = Value)))]
 pub async fn deliveries(State(app): State<App>, Query(which): Query<WhichDeliveries>) -> Answer {
     const STATES: [&str; 4] = ["due", "leased", "delivered", "dead"];
     if let Some(state) = &which.state
@@ -149,8 +144,9 @@ pub async fn deliveries(State(app): State<App>, Query(which): Query<WhichDeliver
 }
 
 /// What to do again; exactly one of these.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schema(example = json!({ "event": "5ffa7e24-c559-40a0-8228-46ff8426b387" }))]
 pub enum Replay {
     /// A stored event, by uid: processed again.
     Event(String),
@@ -198,11 +194,26 @@ impl Replay {
     }
 }
 
-pub async fn replay(State(app): State<App>, person: Person, Json(choice): Json<Replay>) -> Answer {
-    let count = again(&app.pool, choice, &person.actor(), app.clock.now()).await?;
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Replayed {
+    /// How many events or deliveries that was.
+    pub replayed: u64,
+}
+
+/// Replay
+///
+/// Processes stored events again, or sends deliveries again. What exists already is not made a second time.
+#[utoipa::path(post, path = "/api/v1/replay", tag = "Deliveries", operation_id = "replay", request_body = Replay,
+    responses((status = 200, description = "They are due", body = Replayed)))]
+pub async fn replay(
+    State(app): State<App>,
+    person: Person,
+    Json(choice): Json<Replay>,
+) -> Result<Json<Replayed>, Error> {
+    let replayed = again(&app.pool, choice, &person.actor(), app.clock.now()).await?;
     app.wake_process.notify_one();
     app.lanes.iter().for_each(Lane::wake);
-    Ok(Json(json!({ "replayed": count })))
+    Ok(Json(Replayed { replayed }))
 }
 
 /// Also what `cloud replay` does.

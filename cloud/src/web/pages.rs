@@ -6,10 +6,16 @@
 
 /// Who did what.
 pub mod audit;
+/// The API, described for people.
+pub mod docs;
 /// All stations at a glance.
 pub mod overview;
+/// What is configured: destinations, routes, rules.
+pub mod rules;
 /// Signing in and out.
 pub mod sign_in;
+/// Expressions, tried on an event.
+pub mod try_out;
 
 use std::fmt;
 
