@@ -37,6 +37,8 @@ mod health;
 #[cfg(feature = "cloud")]
 mod live;
 #[cfg(feature = "cloud")]
+mod openapi;
+#[cfg(feature = "cloud")]
 mod people;
 #[cfg(feature = "cloud")]
 mod retention;
@@ -50,6 +52,8 @@ mod stations_pages;
 mod texts;
 #[cfg(feature = "cloud")]
 mod transform;
+#[cfg(feature = "cloud")]
+mod try_out;
 #[cfg(feature = "cloud")]
 mod watch;
 
