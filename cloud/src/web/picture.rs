@@ -27,7 +27,9 @@ pub fn png(
     }
     if scale == 1 {
         // So small that fewer colours do, and half of such a picture would else be its list of colours.
-        dots.iter_mut().for_each(|dot| *dot = coarse(*dot));
+        for dot in &mut *dots {
+            *dot = coarse(*dot);
+        }
     }
     let palette = used_colours(&mut dots);
     let side = |pixels: usize| u32::try_from(pixels * scale).unwrap_or(u32::MAX);
@@ -55,7 +57,9 @@ fn coarse(dot: u8) -> u8 {
 /// Only the colours that a picture has travel with it: its dots become numbers of those.
 fn used_colours(dots: &mut [u8]) -> Vec<u8> {
     let mut used = [false; 256];
-    dots.iter().for_each(|dot| used[usize::from(*dot)] = true);
+    for dot in &*dots {
+        used[usize::from(*dot)] = true;
+    }
     let mut numbers = [0_u8; 256];
     let mut colours = Vec::new();
     for (index, colour) in palette()
@@ -66,8 +70,9 @@ fn used_colours(dots: &mut [u8]) -> Vec<u8> {
         numbers[index] = u8::try_from(colours.len() / 3).unwrap_or_default();
         colours.extend_from_slice(colour);
     }
-    dots.iter_mut()
-        .for_each(|dot| *dot = numbers[usize::from(*dot)]);
+    for dot in &mut *dots {
+        *dot = numbers[usize::from(*dot)];
+    }
     colours
 }
 
