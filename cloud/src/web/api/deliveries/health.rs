@@ -158,6 +158,9 @@ pub struct Destinations {
     pub since: DateTime<Utc>,
 }
 
+/// List destinations
+///
+/// How each one does: what waits, what died, and whether its breaker is closed.
 #[utoipa::path(get, path = "/api/v1/destinations", tag = "Deliveries", operation_id = "listDestinations", responses((status = 200, body = Destinations)))]
 pub async fn list(
     axum::extract::State(app): axum::extract::State<App>,
