@@ -288,7 +288,7 @@ async fn an_incident_is_told_to_an_http_destination_signed_and_with_its_facts() 
     let rule = "[[rule]]\nname = \"anomaly\"\nfiles = [\"thermal.qo\"]\nvalue = \"body.anomaly\"\nfire_above = 0.7\nnotify = [\"hook\"]";
     let secret = "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0";
     let destination =
-        http("hook", &hook.url("/hook")) + &format!("signing_secrets = [\"{secret}\"]\n");
+        http("hook", &hook.url("/hook")) + format!("signing_secrets = [\"{secret}\"]\n").as_str();
     let app = TestApp::with(&format!("{destination}{rule}")).await;
     app.take(&thermal("hot", "dev:1", app.now(), 0.9)).await;
     app.settle().await;

@@ -21,6 +21,8 @@ mod receive;
 #[cfg(feature = "cloud")]
 mod alert;
 #[cfg(feature = "cloud")]
+mod browser;
+#[cfg(feature = "cloud")]
 mod demo;
 #[cfg(feature = "cloud")]
 mod destinations;

@@ -3,6 +3,9 @@
 /// The service with its loops turned by hand.
 #[cfg(feature = "cloud")]
 pub mod app;
+/// A real browser.
+#[cfg(feature = "cloud")]
+pub mod browser;
 /// A proxy before Postgres that can be cut.
 #[cfg(feature = "cloud")]
 pub mod chaos;
@@ -14,9 +17,15 @@ pub mod edge;
 /// Events as Notehub posts them.
 #[cfg(feature = "cloud")]
 pub mod event;
+/// Stations with two days behind them.
+#[cfg(feature = "cloud")]
+pub mod fleet;
 /// The program as a process.
 #[cfg(feature = "cloud")]
 pub mod program;
 /// A scripted HTTP server.
 #[cfg(feature = "cloud")]
 pub mod receiver;
+/// What a station of the fleet says.
+#[cfg(feature = "cloud")]
+pub mod station;

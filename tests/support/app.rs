@@ -88,6 +88,12 @@ impl TestApp {
         self.router = web::router(self.service.app.clone());
     }
 
+    /// The text of this service's configuration, for the program itself.
+    pub fn configuration(&self, more: &str) -> String {
+        let (ubidots, twilio) = (self.ubidots.url(), self.twilio.url());
+        configuration(ubidots.as_str(), twilio.as_str(), more)
+    }
+
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
@@ -242,7 +248,12 @@ impl TestApp {
 }
 
 fn config(ubidots: &str, twilio: &str, more: &str) -> Config {
-    let text = format!(
+    let text = configuration(ubidots, twilio, more);
+    Config::parse(&text).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn configuration(ubidots: &str, twilio: &str, more: &str) -> String {
+    format!(
         r#"
         [access]
         notehub_tokens = ["{TOKEN}", "notehub-token-that-comes-next"]
@@ -263,6 +274,5 @@ fn config(ubidots: &str, twilio: &str, more: &str) -> Config {
         to = ["{PHONE}"]
         rate_limit = "none"
         {more}"#
-    );
-    Config::parse(&text).unwrap_or_else(|errors| panic!("{errors}"))
+    )
 }
