@@ -6,7 +6,7 @@ use std::process::{Output, Stdio};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use crate::support::app::{PEOPLE, TestApp};
+use crate::support::app::TestApp;
 use crate::support::database::{database, unmigrated_database};
 use crate::support::event::{thermal, tutorial};
 use crate::support::program::Home;
@@ -473,46 +473,4 @@ async fn no_secret_comes_out() {
         .filter(|line| line.contains("SENTINEL") && !line.contains("SENTINEL-wrong"))
         .collect();
     assert!(leaks.is_empty(), "{leaks:?}");
-}
-
-#[tokio::test]
-async fn the_page_asks_to_sign_in_and_shows_what_is_going_on() {
-    let app = TestApp::new().await;
-    let hot = app.now() - chrono::TimeDelta::minutes(1);
-    let mut event = thermal("hot", "dev:1", hot, 0.9);
-    event["sn"] = "<b>boiler</b>".into();
-    app.take(&event).await;
-    app.settle().await;
-    let get = async |cookie: &str| {
-        let request = axum::http::Request::get("/").header("cookie", cookie);
-        let (_, Value::String(page)) = app.send(request.body(axum::body::Body::empty())).await
-        else {
-            panic!("a page");
-        };
-        page
-    };
-    for stranger in [
-        "",
-        "people_token=",
-        "people_token=wrong",
-        "other=people-token-of-the-tests",
-    ] {
-        let page = get(stranger).await;
-        assert!(
-            page.contains("People token") && !page.contains("boiler"),
-            "{stranger}: {page}"
-        );
-    }
-    let sign_in = |token: &str| {
-        axum::http::Request::post("/sign-in")
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(format!("token={token}").into())
-    };
-    assert_eq!(app.send(sign_in("wrong")).await.0.as_u16(), 401);
-    assert_eq!(app.send(sign_in(PEOPLE)).await.0.as_u16(), 303);
-    let page = get(&format!("a=b; people_token={PEOPLE}")).await;
-    for part in ["1 open incident<", "firing", "0.9", "&#60;b&#62;boiler"] {
-        assert!(page.contains(part), "{part}: {page}");
-    }
-    assert!(!page.contains(PEOPLE));
 }

@@ -19,6 +19,8 @@ mod process;
 mod receive;
 
 #[cfg(feature = "cloud")]
+mod accounts;
+#[cfg(feature = "cloud")]
 mod alert;
 #[cfg(feature = "cloud")]
 mod browser;
@@ -28,6 +30,8 @@ mod demo;
 mod destinations;
 #[cfg(feature = "cloud")]
 mod embedded;
+#[cfg(feature = "cloud")]
+mod live;
 #[cfg(feature = "cloud")]
 mod retry;
 #[cfg(feature = "cloud")]

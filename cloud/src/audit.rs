@@ -1,7 +1,8 @@
 //! What people did: who, when, by which way, to what.
 //!
 //! Owns the table `audit`. An entry is written in the transaction of what it tells of, so there is none without the deed
-//! and no deed without one. Entries that name an incident are part of its timeline.
+//! and no deed without one; a replay, which may be too much for one transaction, is entered before it begins. Entries that
+//! name an incident are part of its timeline.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;

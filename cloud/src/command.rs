@@ -4,6 +4,7 @@
 
 mod access;
 mod check;
+mod hash_password;
 mod replay;
 pub(crate) mod serve;
 mod try_route;
@@ -62,6 +63,8 @@ enum Command {
     TryRoute(try_route::TryRouteOptions),
     /// Process stored events again, or send deliveries again
     Replay(replay::ReplayOptions),
+    /// Read a password from standard input and print what [[user]] in the configuration keeps of it
+    HashPassword,
     /// Bring the database up to date and exit (serve does this too)
     Migrate,
     #[command(hide = true)]
@@ -93,7 +96,7 @@ pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> ExitCode {
 async fn dispatch(command: Command, common: &Common) -> anyhow::Result<ExitCode> {
     let quiet = matches!(
         command,
-        Command::Demo(_) | Command::CheckConfig | Command::TryRoute(_) | Command::Replay(_)
+        Command::Demo(_) | Command::HashPassword | Command::CheckConfig | Command::TryRoute(_) | Command::Replay(_)
     );
     observe::init(common.log_format, if quiet { "warn" } else { "info" });
     // Fails only if one is installed already.
@@ -104,6 +107,7 @@ async fn dispatch(command: Command, common: &Common) -> anyhow::Result<ExitCode>
         Command::CheckConfig => check::check(&load(common)?),
         Command::TryRoute(options) => try_route::try_route(&load(common)?.config, &options).await,
         Command::Replay(options) => replay::replay(load(common)?.config, options).await,
+        Command::HashPassword => hash_password::hash_password(),
         Command::Migrate => migrate(&load(common)?.config).await,
         Command::TransformWorker => Ok(ExitCode::FAILURE),
     }

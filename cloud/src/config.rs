@@ -16,6 +16,7 @@ mod units; // "30s", "256KiB", "4/s", "2 of 3"
 
 mod check; // what no single key can know
 mod destination; // [[destination]]
+mod user; // [[user]]
 mod expression; // JSONata, in place or in a file
 mod flow; // [[route]] and [[rule]]
 mod read; // the single sections and the order of reading
@@ -40,11 +41,15 @@ use url::Url;
 pub use scope::Scope;
 pub use tutorial::{DEFAULT_TRANSFORM, TUTORIAL_FILE, TUTORIAL_TRANSFORM, TUTORIAL_VALUE};
 
+/// What whoever holds the people token is called.
+pub const PEOPLE: &str = "people";
+
 #[derive(Debug, Clone)]
 pub struct Config {
     pub server: Server,
     pub database: Database,
     pub access: Access,
+    pub users: Vec<User>,
     pub notehub: Notehub,
     pub destinations: Vec<Destination>,
     pub routes: Vec<Route>,
@@ -75,6 +80,25 @@ pub struct Database {
 pub struct Access {
     pub notehub_tokens: Vec<SecretString>,
     pub people_token: Option<SecretString>,
+    /// How long a browser stays signed in.
+    pub session: Duration,
+}
+
+/// Somebody with a name and a password of their own.
+#[derive(Debug, Clone)]
+pub struct User {
+    pub name: String,
+    pub role: Role,
+    /// Argon2 in the PHC form, as `cloud hash-password` prints it.
+    pub password_hash: SecretString,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Sees everything.
+    Viewer,
+    /// Also acknowledges, silences, replays.
+    Operator,
 }
 
 #[derive(Debug, Clone)]
@@ -332,6 +356,15 @@ impl Severity {
             Severity::Critical => "critical",
             Severity::Warning => "warning",
             Severity::Info => "info",
+        }
+    }
+}
+
+impl Role {
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
         }
     }
 }

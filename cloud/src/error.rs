@@ -12,6 +12,10 @@ const RETRY_AFTER_SECONDS: &str = "5";
 pub enum Error {
     #[error("not allowed: {0}")]
     Unauthorized(&'static str),
+    #[error("not allowed: {0}")]
+    Forbidden(&'static str),
+    #[error("too many tries; wait {0} seconds")]
+    TooMany(u64),
     #[error("no such {0}")]
     NotFound(&'static str),
     #[error("{0}")]
@@ -41,6 +45,8 @@ impl Error {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Unauthorized(_) => "unauthorized",
+            Self::Forbidden(_) => "forbidden",
+            Self::TooMany(_) => "too_many",
             Self::NotFound(_) => "not_found",
             Self::Unreadable(_) => "unreadable",
             Self::TooLarge(_) => "too_large",
@@ -52,6 +58,8 @@ impl Error {
     fn status(&self) -> StatusCode {
         match self {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Unreadable(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -78,6 +86,12 @@ impl IntoResponse for Error {
             Self::Unavailable(_) => (
                 self.status(),
                 [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)],
+                body,
+            )
+                .into_response(),
+            Self::TooMany(seconds) => (
+                self.status(),
+                [(header::RETRY_AFTER, seconds.to_string())],
                 body,
             )
                 .into_response(),

@@ -20,6 +20,8 @@ pub mod deliver;
 pub mod demo;
 /// What a caller is told when a request fails.
 pub mod error;
+/// Changes, told to open pages.
+pub mod live;
 /// Logs and metrics.
 pub mod observe;
 /// Stage two: from events to measurements, deliveries and incidents.
@@ -46,6 +48,8 @@ use tokio_util::task::TaskTracker;
 
 use clock::Clock;
 use config::Config;
+use live::Live;
+use web::account::Accounts;
 use deliver::Lane;
 use process::Processor;
 use process::plan::{self, Plan};
@@ -76,7 +80,10 @@ pub struct AppParts {
     pub clock: Clock,
     pub intake: Intake,
     pub notehub_tokens: Tokens,
-    pub people_tokens: Tokens,
+    pub accounts: Accounts,
+    pub live: Live,
+    /// Set when the service stops: answers that would go on for ever end.
+    pub closing: CancellationToken,
     pub processor: Processor,
     pub lanes: Vec<Lane>,
     pub wake_process: Arc<Notify>,
@@ -121,7 +128,9 @@ impl Service {
         let app = App(Arc::new(AppParts {
             intake: Intake::start(&pool, &clock, &wake_process, &intake.0, &intake.1),
             notehub_tokens: Tokens::new(&config.access.notehub_tokens),
-            people_tokens: Tokens::new(&config.access.people_token),
+            accounts: Accounts::new(&config),
+            live: Live::default(),
+            closing: CancellationToken::new(),
             processor: Processor {
                 pool: pool.clone(),
                 plan: plan.clone(),
@@ -162,6 +171,13 @@ impl Service {
             self.app.clock.clone(),
             stop.clone(),
         ));
+
+        tasks.spawn(live::run(self.app.clone(), stop.clone()));
+        let closing = self.app.closing.clone();
+        let shutdown = async move {
+            shutdown.await;
+            closing.cancel();
+        };
 
         let served = web::serve(web::router(self.app.clone()), listener, shutdown).await;
         tracing::info!("stopping: requests are answered, what is being sent is finished");

@@ -33,6 +33,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 
 use crate::config::Scope;
 use crate::deliver::outbox::{self, NewDelivery};
+use crate::live::{self, Change};
 use crate::receive::store::refuses_data;
 use alert::{Alert, Sample};
 use plan::Plan;
@@ -157,11 +158,13 @@ impl Processor {
             return Ok(0);
         }
         let count = events.len();
+        let change = Change::of_devices(events.iter().map(|event| event.device.as_str()));
         if let Err(error) = self.apply(&mut transaction, events, now).await {
             // Not left to the drop: whoever comes next would find the shards still held.
             transaction.rollback().await.ok();
             return Err(error);
         }
+        live::announce(&mut transaction, &change).await?;
         transaction.commit().await?;
         metrics::counter!("cloud_process_events_total").increment(count as u64);
         metrics::histogram!("cloud_process_batch_seconds").record(started.elapsed());

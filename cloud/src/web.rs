@@ -1,17 +1,25 @@
 //! All routes on one page, grouped by who calls them.
 
+/// What may be signed in with.
+pub mod account;
 pub mod api;
+mod assets;
 pub mod frames;
+mod live;
 pub mod pages;
+/// Who asks, and whether they may.
+pub mod person;
 mod picture;
 pub mod probe;
+/// Browsers that are signed in.
+pub mod session;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
 use axum::http::header;
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
@@ -19,17 +27,19 @@ use axum::{Json, Router};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
 
 use crate::App;
 use crate::error::Error;
-use crate::receive::{self, auth};
+use crate::receive;
 
 /// How long answers in flight may take after the signal to stop.
 const GRACE: Duration = Duration::from_secs(8);
 
 pub fn router(app: App) -> Router {
-    // People and scripts, with the people token.
-    let people = Router::new()
+    let gate = || middleware::from_fn_with_state(app.clone(), person::gate);
+    // Scripts, with the people token; and the scripts of our own pages.
+    let api = Router::new()
         .route("/api/v1/devices", get(api::devices))
         .route("/api/v1/devices/{uid}/frames", get(frames::list))
         .route("/api/v1/devices/{uid}/frames/{frame}", get(frames::frame))
@@ -38,29 +48,32 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/incidents/{id}/acknowledge", post(api::acknowledge))
         .route("/api/v1/deliveries", get(api::deliveries))
         .route("/api/v1/replay", post(api::replay))
+        .route("/live", get(live::stream))
         .layer(middleware::map_response(told_in_json))
-        .layer(middleware::from_fn_with_state(app.clone(), people_only));
+        .layer(gate());
+    // People, who are asked to sign in.
+    let pages = Router::new()
+        .route("/", get(pages::overview::overview))
+        .route("/audit", get(pages::audit::audit))
+        .route("/sign-out", post(pages::sign_in::sign_out))
+        .layer(gate())
+        .route("/sign-in", get(pages::sign_in::form))
+        .route("/sign-in", post(pages::sign_in::sign_in))
+        .layer(middleware::map_response(told_in_json))
+        .layer(middleware::from_fn(pages::shown_as_page));
     Router::new()
+        .merge(api)
+        .merge(pages)
+        .route("/static/{name}", get(assets::asset))
+        .layer(CompressionLayer::new())
         // Notehub, with its own token.
         .route("/notehub", post(receive::notehub))
-        // People, who are asked to sign in.
-        .route("/", get(pages::overview))
-        .route("/sign-in", post(pages::sign_in))
         // Probes, with none.
         .route("/healthz", get(probe::alive))
         .route("/readyz", get(probe::ready))
         .route("/metrics", get(probe::metrics))
-        .merge(people)
         .fallback(async || Error::NotFound("page"))
         .with_state(app)
-}
-
-async fn people_only(State(app): State<App>, request: Request, next: Next) -> Response {
-    match auth::presented(request.headers(), "x-people-token") {
-        Some(token) if app.people_tokens.accept(token) => next.run(request).await,
-        _ => Error::Unauthorized("send the header `Authorization: Bearer <people token>`")
-            .into_response(),
-    }
 }
 
 /// What the framework says of a request it could not read, in the shape of our own errors.
@@ -91,7 +104,8 @@ pub async fn serve(
         // Answers are small and somebody waits for each.
         stream.set_nodelay(true).ok();
     });
-    let served = axum::serve(listener, router).with_graceful_shutdown(async move {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(async move {
         shutdown.await;
         announce.cancel();
     });

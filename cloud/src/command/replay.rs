@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::access;
+use crate::audit::{Actor, Via};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
@@ -102,9 +103,20 @@ fn request(options: ReplayOptions, now: DateTime<Utc>) -> anyhow::Result<Value> 
 async fn directly(config: &Config, request: &Value, now: DateTime<Utc>) -> anyhow::Result<u64> {
     let database = database::open(&config.database).await?;
     let choice: Replay = serde_json::from_value(request.clone())?;
-    let count = api::again(&database.pool, choice, now).await?;
+    let count = api::again(&database.pool, choice, &actor(), now).await?;
     database.close().await?;
     Ok(count)
+}
+
+/// Whoever runs the program, as far as the system says.
+fn actor() -> Actor {
+    let name = std::env::var("USER")
+        .ok()
+        .filter(|name| !name.is_empty() && name.chars().count() <= 100 && !name.contains('\0'));
+    Actor {
+        name: name.unwrap_or_else(|| "operator".into()),
+        via: Via::Command,
+    }
 }
 
 /// None if no service answers there.

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use url::{Host, Url};
 
 use super::section::nearest;
-use super::{Config, Destination, DestinationKind, Route};
+use super::{Config, PEOPLE, Destination, DestinationKind, Route};
 
 /// Shorter tokens can be guessed by someone who may ask a few thousand times a second.
 const SHORTEST_TOKEN: usize = 16;
@@ -36,6 +36,16 @@ pub(super) fn check(
         config.rules.iter().map(|one| one.name.as_str()),
         problems,
     );
+    unique(
+        "users",
+        config.users.iter().map(|one| one.name.as_str()),
+        problems,
+    );
+    if config.users.iter().any(|user| user.name == PEOPLE) {
+        problems.push(format!(
+            "user `{PEOPLE}`: that is what whoever signs in with the people token is called; choose another name"
+        ));
+    }
     let find = |name: &str, owner: &str| find(config, broken, name, owner);
     for route in &config.routes {
         match find(

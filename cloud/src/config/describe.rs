@@ -87,7 +87,12 @@ fn access(config: &Config) -> String {
         None => format!("people token made on first start in {data_dir}"),
         Some(_) => "people token set".to_owned(),
     };
-    format!("{tokens}; {people}")
+    let users = config
+        .users
+        .iter()
+        .map(|user| format!("; {} is {}", user.name, user.role.word()));
+    let named: String = users.collect();
+    format!("{tokens}; {people}{named}")
 }
 
 fn destination(destination: &Destination) -> String {

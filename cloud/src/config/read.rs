@@ -13,7 +13,7 @@ use super::layer::Layers;
 use super::section::Section;
 use super::{
     Access, Config, Database, Engine, Notehub, Retention, Series, Server, Transform, Watch, check,
-    destination, expression, flow, secret, tutorial, units,
+    destination, expression, flow, secret, tutorial, units, user,
 };
 
 const LISTEN: SocketAddr =
@@ -35,6 +35,10 @@ pub(super) fn config(mut layers: Layers) -> Result<(Config, Vec<String>), Vec<St
     let server = server(root.section("server"));
     let database = database(root.section("database"));
     let access = access(root.section("access"));
+    let users = (0..)
+        .zip(root.tables("user").unwrap_or_default())
+        .filter_map(|(index, table)| user::read(root.entry("user", index, table)))
+        .collect();
     let notehub = notehub(root.section("notehub"));
     let mut destinations = Vec::new();
     let mut broken = BTreeSet::new();
@@ -68,6 +72,7 @@ pub(super) fn config(mut layers: Layers) -> Result<(Config, Vec<String>), Vec<St
         server,
         database,
         access,
+        users,
         notehub,
         destinations,
         routes,
@@ -147,6 +152,7 @@ fn access(mut section: Section<'_>) -> Access {
     let access = Access {
         notehub_tokens: section.secrets("notehub_tokens", secret::check_token),
         people_token: section.secret("people_token", secret::check_token),
+        session: section.duration("session", 30 * DAY, 60 * SECOND),
     };
     section.close();
     access

@@ -25,6 +25,7 @@ use super::transform::Transforms;
 use super::{AlertKey, Effects, Processor, Taken, Transition};
 use crate::audit::{self, Action, Actor};
 use crate::deliver::outbox;
+use crate::live::{self, Change};
 use tell::{Open, Teller};
 
 /// A stored alert, with what hangs on it.
@@ -516,6 +517,7 @@ pub async fn acknowledge(
             detail: json!({}),
         };
         audit::record(&mut transaction, entry, now).await?;
+        live::announce(&mut transaction, &Change::Incident(id)).await?;
     }
     transaction.commit().await?;
     Ok(done)
@@ -545,6 +547,7 @@ pub async fn remark(
             detail: json!({ "text": text }),
         };
         audit::record(&mut transaction, entry, now).await?;
+        live::announce(&mut transaction, &Change::Incident(id)).await?;
     }
     transaction.commit().await?;
     Ok(known)

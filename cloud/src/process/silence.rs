@@ -7,6 +7,7 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use crate::audit::{self, Action, Actor};
+use crate::live::{self, Change};
 
 /// Longer ones are forgotten by everybody; a rule that nobody wants is better taken out of the configuration.
 pub const LONGEST: TimeDelta = TimeDelta::days(30);
@@ -83,6 +84,7 @@ async fn begin(
         detail: json!({ "device": matcher.device, "rule": matcher.rule, "until": until, "text": reason }),
     };
     audit::record(&mut transaction, entry, now).await?;
+    live::announce(&mut transaction, &Change::Everything).await?;
     transaction.commit().await?;
     Ok(id)
 }
@@ -109,6 +111,7 @@ pub async fn end(pool: &PgPool, id: i64, actor: &Actor, now: DateTime<Utc>) -> s
             detail: json!({}),
         };
         audit::record(&mut transaction, entry, now).await?;
+        live::announce(&mut transaction, &Change::Everything).await?;
     }
     transaction.commit().await?;
     Ok(ended)

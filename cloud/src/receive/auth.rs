@@ -104,7 +104,7 @@ pub fn kept_or_made(data_dir: &Path, name: &str) -> anyhow::Result<(SecretString
 }
 
 /// 192 random bits, in letters and digits that survive any form field.
-fn random_token() -> String {
+pub fn random_token() -> String {
     let bytes: [u8; 24] = rand::random();
     bytes
         .iter()

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::frames;
+use super::person::Person;
 use crate::App;
-use crate::audit::{Actor, Via};
+use crate::audit::{self, Action, Actor};
+use crate::config::PEOPLE;
 use crate::deliver::{Lane, outbox};
 use crate::error::Error;
 use crate::process::{incident, record};
@@ -87,28 +89,30 @@ pub async fn incidents(State(app): State<App>, Query(which): Query<WhichIncident
     Ok(Json(json!({ "incidents": incidents })))
 }
 
-#[derive(Debug, Deserialize)]
+/// Who takes it. Somebody with a name of their own need not say, and cannot say another.
+#[derive(Debug, Default, Deserialize)]
 pub struct Acknowledgement {
-    by: String,
+    by: Option<String>,
 }
 
 pub async fn acknowledge(
     State(app): State<App>,
+    person: Person,
     Path(id): Path<i64>,
     Json(acknowledgement): Json<Acknowledgement>,
 ) -> Answer {
-    let by = acknowledgement.by.trim();
-    if by.is_empty() || by.chars().count() > 100 || by.contains('\0') {
-        return Err(Error::Unprocessable(
-            "`by` is who takes it: a name of 1 to 100 characters".into(),
-        ));
+    let mut actor = person.actor();
+    if person.name == PEOPLE && person.csrf.is_none() {
+        let by = acknowledgement.by.as_deref().map_or("", str::trim);
+        if by.is_empty() || by.chars().count() > 100 || by.contains('\0') {
+            return Err(Error::Unprocessable(
+                "`by` is who takes it: a name of 1 to 100 characters".into(),
+            ));
+        }
+        by.clone_into(&mut actor.name);
     }
-    let actor = Actor {
-        name: by.to_owned(),
-        via: Via::Api,
-    };
     if incident::acknowledge(&app.pool, id, &actor, app.clock.now()).await? {
-        tracing::info!(incident.id = id, by, "incident acknowledged");
+        tracing::info!(incident.id = id, by = actor.name, "incident acknowledged");
         Ok(Json(json!({ "incident": id, "status": "acknowledged" })))
     } else {
         Err(Error::NotFound("open incident"))
@@ -167,15 +171,55 @@ pub enum Replay {
     },
 }
 
-pub async fn replay(State(app): State<App>, Json(choice): Json<Replay>) -> Answer {
-    let count = again(&app.pool, choice, app.clock.now()).await?;
+impl Replay {
+    /// For people to read.
+    fn subject(&self) -> String {
+        let window = |from: &DateTime<Utc>, to: &DateTime<Utc>| {
+            let shown = |at: &DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+            format!("from {} to {}", shown(from), shown(to))
+        };
+        match self {
+            Self::Event(uid) => format!("event {uid}"),
+            Self::Events { from, to } => format!("events {}", window(from, to)),
+            Self::Errors { part: None } => "events with an error".into(),
+            Self::Errors { part: Some(part) } => format!("events with an error of {part}"),
+            Self::Delivery(id) => format!("delivery {id}"),
+            Self::Dead {
+                destination: None,
+                from,
+                to,
+            } => format!("dead deliveries {}", window(from, to)),
+            Self::Dead {
+                destination: Some(destination),
+                from,
+                to,
+            } => format!("dead deliveries to {destination} {}", window(from, to)),
+        }
+    }
+}
+
+pub async fn replay(State(app): State<App>, person: Person, Json(choice): Json<Replay>) -> Answer {
+    let count = again(&app.pool, choice, &person.actor(), app.clock.now()).await?;
     app.wake_process.notify_one();
     app.lanes.iter().for_each(Lane::wake);
     Ok(Json(json!({ "replayed": count })))
 }
 
 /// Also what `cloud replay` does.
-pub async fn again(pool: &sqlx::PgPool, choice: Replay, now: DateTime<Utc>) -> sqlx::Result<u64> {
+pub async fn again(
+    pool: &sqlx::PgPool,
+    choice: Replay,
+    actor: &Actor,
+    now: DateTime<Utc>,
+) -> sqlx::Result<u64> {
+    let entry = audit::Entry {
+        actor,
+        action: Action::Replayed,
+        subject: choice.subject(),
+        incident: None,
+        detail: json!({}),
+    };
+    audit::record(&mut *pool.acquire().await?, entry, now).await?;
     let events = match choice {
         Replay::Event(uid) => record::Replay::Event(uid),
         Replay::Events { from, to } => record::Replay::Window { from, to },

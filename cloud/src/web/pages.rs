@@ -1,230 +1,182 @@
-//! The page for people: every station at a glance, incidents, and what waits.
+//! The pages for people.
 //!
-//! Signing in puts the people token into a cookie that scripts cannot read and other sites cannot use.
+//! Rendered here, whole: a page is right without any script, and the script only keeps it up to date (`static/base.js`).
+//! Each page has a module with its queries and its template's data; what they share is here: the bar at the top (`Nav`),
+//! how times are written, and how an error looks.
+
+/// Who did what.
+pub mod audit;
+/// All stations at a glance.
+pub mod overview;
+/// Signing in and out.
+pub mod sign_in;
+
+use std::fmt;
 
 use askama::Template;
-use axum::Form;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use askama::filters::HtmlSafe;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use chrono::{DateTime, TimeDelta, Utc};
-use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use chrono::{DateTime, Utc};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 use sqlx::PgPool;
 
-use crate::App;
+use super::person::Person;
 use crate::error::Error;
 
-const COOKIE: &str = "people_token";
-/// How finely a station's last 24 hours are drawn.
-const BUCKETS: f64 = 48.0;
+/// The pages in the bar: what they are called in code, where they are, and what people read.
+pub const TABS: &[(&str, &str, &str)] = &[
+    ("overview", "/", "Overview"),
+    ("incidents", "/incidents", "Incidents"),
+    ("deliveries", "/deliveries", "Deliveries"),
+    ("rules", "/rules", "Routes and rules"),
+];
 
-#[derive(Template)]
-#[template(path = "sign_in.html")]
-struct SignIn {
-    wrong: bool,
+/// Everything comes from us, nothing is inline, and nobody may put us into a frame.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What the bar at the top shows.
+#[derive(Debug)]
+pub struct Nav {
+    pub person: Person,
+    /// Which of `TABS` this is.
+    pub tab: &'static str,
+    /// Open incidents.
+    pub open: i64,
 }
 
-#[derive(Template)]
-#[template(path = "overview.html")]
-struct Overview {
-    stations: Vec<Station>,
-    open: Vec<Incident>,
-    past: Vec<Incident>,
-    destinations: Vec<Waiting>,
-    now: String,
-}
-
-struct Station {
-    name: String,
-    state: String,
-    value: Option<f64>,
-    last_seen: String,
-    place: Option<String>,
-    path: Option<String>,
-    highest: f64,
-}
-
-struct Incident {
-    id: i64,
-    station: String,
-    rule: String,
-    opened: String,
-    ended: Option<String>,
-    peak: f64,
-    taken_by: Option<String>,
-}
-
-struct Waiting {
-    name: String,
-    delivered: i64,
-    due: i64,
-    dead: i64,
-    trouble: Option<String>,
-}
-
-/// The token of the cookie that signing in sets.
-pub fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get(header::COOKIE)?.to_str().ok()?;
-    cookies
-        .split(';')
-        .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
-}
-
-pub async fn overview(State(app): State<App>, headers: HeaderMap) -> Result<Response, Error> {
-    if !cookie(&headers).is_some_and(|token| app.people_tokens.accept(token)) {
-        return page(StatusCode::OK, &SignIn { wrong: false });
+impl Nav {
+    pub async fn of(pool: &PgPool, person: Person, tab: &'static str) -> sqlx::Result<Self> {
+        let open = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "open!" FROM incidents WHERE resolved_at IS NULL"#
+        )
+        .fetch_one(pool)
+        .await?;
+        Ok(Self { person, tab, open })
     }
-    let now = app.clock.now();
-    let (open, past) = incidents(&app.pool)
-        .await?
-        .into_iter()
-        .partition(|incident| incident.ended.is_none());
-    let overview = Overview {
-        stations: stations(&app.pool, now).await?,
-        open,
-        past,
-        destinations: destinations(&app.pool, now).await?,
-        now: shown(now),
-    };
-    page(StatusCode::OK, &overview)
-}
 
-#[derive(Debug, Deserialize)]
-pub struct Credentials {
-    token: SecretString,
-}
-
-pub async fn sign_in(
-    State(app): State<App>,
-    Form(credentials): Form<Credentials>,
-) -> Result<Response, Error> {
-    let token = credentials.token.expose_secret().trim();
-    if !app.people_tokens.accept(token) {
-        return page(StatusCode::UNAUTHORIZED, &SignIn { wrong: true });
+    /// What a form that changes something sends along.
+    pub fn csrf(&self) -> &str {
+        self.person.csrf.as_deref().unwrap_or_default()
     }
-    let https = app
-        .config
-        .server
-        .public_url
-        .as_ref()
-        .is_some_and(|url| url.scheme() == "https");
-    let secure = if https { "; Secure" } else { "" };
-    let cookie =
-        format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000{secure}");
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response())
 }
 
-fn page(status: StatusCode, template: &impl Template) -> Result<Response, Error> {
+/// A moment: in UTC as it is written here, and in the reader's zone once the script has run.
+#[derive(Debug, Clone, Copy)]
+pub struct When(pub DateTime<Utc>);
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            r#"<time datetime="{}">{}</time>"#,
+            self.0.format("%Y-%m-%dT%H:%M:%SZ"),
+            self.0.format("%-d %b %Y, %H:%M UTC")
+        )
+    }
+}
+
+impl HtmlSafe for When {}
+
+/// For templates, which hand over references.
+pub fn when(at: &DateTime<Utc>) -> When {
+    When(*at)
+}
+
+/// A moment, told by how long ago it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Ago(pub DateTime<Utc>, pub DateTime<Utc>);
+
+impl fmt::Display for Ago {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(at, now) = *self;
+        let minutes = (now - at).num_minutes();
+        write!(
+            f,
+            r#"<time datetime="{}" data-ago>"#,
+            at.format("%Y-%m-%dT%H:%M:%SZ")
+        )?;
+        match minutes {
+            ..=0 => write!(f, "just now"),
+            1..=59 => write!(f, "{minutes} min ago"),
+            60..=1_439 => write!(f, "{} h ago", minutes / 60),
+            _ => write!(f, "{} d ago", minutes / 1_440),
+        }?;
+        write!(f, "</time>")
+    }
+}
+
+impl HtmlSafe for Ago {}
+
+/// For templates, which hand over references.
+pub fn ago(at: &DateTime<Utc>, now: &DateTime<Utc>) -> Ago {
+    Ago(*at, *now)
+}
+
+/// A device's uid or another name as a part of an address.
+pub fn segment(name: &str) -> String {
+    utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
+}
+
+pub fn page(status: StatusCode, template: &impl Template) -> Result<Response, Error> {
     let html = template.render().map_err(|error| {
         tracing::error!(error = %error, "page not rendered");
         Error::Unavailable("the page cannot be shown".into())
     })?;
     let headers = [
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
-        ),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
         (header::CACHE_CONTROL, "no-store"),
     ];
     Ok((status, headers, Html(html)).into_response())
 }
 
-/// Stations with the most pressing first.
-async fn stations(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<Vec<Station>> {
-    let rows = sqlx::query!(
-        r#"SELECT d.uid, coalesce(d.serial_number, d.uid) AS "name!", d.last_seen, d.best_location,
-                  coalesce(a.state, 'normal') AS "state!", m.value AS "value?"
-             FROM devices AS d
-             LEFT JOIN LATERAL (SELECT state FROM alerts WHERE device = d.uid
-                    ORDER BY array_position('{firing,recovering,pending,normal}', state) LIMIT 1) AS a ON true
-             LEFT JOIN LATERAL (SELECT value FROM measurements WHERE device = d.uid AND series = 'anomaly' ORDER BY at DESC LIMIT 1) AS m ON true
-            ORDER BY array_position('{firing,recovering,pending,normal}', coalesce(a.state, 'normal')), d.last_seen DESC
-            LIMIT 200"#
-    )
-    .fetch_all(pool)
-    .await?;
-    let devices: Vec<_> = rows.iter().map(|row| row.uid.as_str()).collect();
-    let since = now - TimeDelta::hours(24);
-    let points = sqlx::query!(
-        r#"SELECT m.device, (extract(epoch FROM m.at - $2)::float8 * $4 / 86400) AS "x!", max(m.value) AS "y!"
-             FROM measurements AS m
-            WHERE m.device = ANY ($1) AND m.series = 'anomaly' AND m.at >= $2 AND m.at <= $3
-            GROUP BY m.device, m.at ORDER BY m.device, m.at"#,
-        &devices as _,
-        since,
-        now,
-        BUCKETS
-    )
-    .fetch_all(pool)
-    .await?;
-    let stations = rows.into_iter().map(|row| {
-        let mut buckets: Vec<(i64, f64)> = Vec::new();
-        for point in points.iter().filter(|point| point.device == row.uid) {
-            #[expect(clippy::cast_possible_truncation, reason = "from 0 to BUCKETS")]
-            let bucket = point.x.floor() as i64;
-            match buckets.last_mut() {
-                Some((last, highest)) if *last == bucket => *highest = highest.max(point.y),
-                _ => buckets.push((bucket, point.y)),
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct Problem<'a> {
+    heading: &'a str,
+    message: &'a str,
+}
+
+/// Errors as a page, and strangers to where they sign in, from where they come back.
+pub async fn shown_as_page(request: Request, next: Next) -> Response {
+    let (method, address) = (request.method().clone(), request.uri().to_string());
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_error = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    if !(is_error && (status.is_client_error() || status.is_server_error())) {
+        return response;
+    }
+    if status == StatusCode::UNAUTHORIZED && [Method::GET, Method::HEAD].contains(&method) {
+        return Redirect::to(&format!("/sign-in?next={}", segment(&address))).into_response();
+    }
+    let (parts, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, 16_384).await.unwrap_or_default();
+    let told: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let heading = match status {
+        StatusCode::NOT_FOUND => "Not found",
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "Not allowed",
+        StatusCode::SERVICE_UNAVAILABLE => "Not available now",
+        _ => "That did not work",
+    };
+    let message = told["message"].as_str().unwrap_or("Something went wrong.");
+    match page(status, &Problem { heading, message }) {
+        Ok(mut shown) => {
+            if let Some(after) = parts.headers.get(header::RETRY_AFTER) {
+                shown
+                    .headers_mut()
+                    .insert(header::RETRY_AFTER, after.clone());
             }
+            shown
         }
-        Station {
-            name: row.name,
-            state: row.state,
-            value: row.value,
-            last_seen: shown(row.last_seen),
-            place: row.best_location,
-            highest: buckets.iter().map(|(_, value)| *value).fold(0.0, f64::max),
-            path: (buckets.len() > 1).then(|| path(&buckets)),
-        }
-    });
-    Ok(stations.collect())
-}
-
-/// Scores from 0 at the bottom to 1 at the top, one step to the right per bucket.
-fn path(buckets: &[(i64, f64)]) -> String {
-    let points: Vec<_> = buckets
-        .iter()
-        .map(|(x, y)| format!("{x} {:.3}", 1.0 - y.clamp(0.0, 1.0)))
-        .collect();
-    format!("M{}", points.join("L"))
-}
-
-async fn incidents(pool: &PgPool) -> sqlx::Result<Vec<Incident>> {
-    let rows = sqlx::query!(
-        r#"SELECT i.id, coalesce(d.serial_number, i.device) AS "station!", i.rule, i.opened_at, i.resolved_at, i.peak_value, i.acknowledged_by
-             FROM incidents AS i LEFT JOIN devices AS d ON d.uid = i.device
-            ORDER BY i.resolved_at IS NOT NULL, i.id DESC LIMIT 20"#
-    )
-    .fetch_all(pool)
-    .await?;
-    let incidents = rows.into_iter().map(|row| Incident {
-        id: row.id,
-        station: row.station,
-        rule: row.rule,
-        opened: shown(row.opened_at),
-        ended: row.resolved_at.map(shown),
-        peak: row.peak_value,
-        taken_by: row.acknowledged_by,
-    });
-    Ok(incidents.collect())
-}
-
-async fn destinations(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<Vec<Waiting>> {
-    sqlx::query_as!(
-        Waiting,
-        r#"SELECT destination AS name, count(*) FILTER (WHERE state = 'delivered' AND ended_at >= $1) AS "delivered!",
-                  count(*) FILTER (WHERE state IN ('due', 'leased')) AS "due!", count(*) FILTER (WHERE state = 'dead') AS "dead!",
-                  (array_agg(reason ORDER BY due_at DESC) FILTER (WHERE state <> 'delivered' AND reason IS NOT NULL))[1] AS trouble
-             FROM delivery_states WHERE state <> 'delivered' OR ended_at >= $1 GROUP BY destination ORDER BY destination"#,
-        now - TimeDelta::hours(24)
-    )
-    .fetch_all(pool)
-    .await
-}
-
-fn shown(at: DateTime<Utc>) -> String {
-    at.format("%-d %b %Y, %H:%M").to_string()
+        Err(error) => error.into_response(),
+    }
 }
