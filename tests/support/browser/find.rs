@@ -113,6 +113,14 @@ impl Browser {
         .await;
     }
 
+    /// Opens what is folded under a summary, if it is not open.
+    pub async fn open_menu(&self, summary: &str) {
+        let script = "const found = [...document.querySelectorAll('summary')].find(one => one.innerText.includes(arguments[0]));
+            if (!found) return false; if (!found.parentElement.open) found.click(); return found.parentElement.open;";
+        let what = format!("a summary with the text {summary:?}");
+        self.until(&what, script, vec![json!(summary)]).await;
+    }
+
     /// Replaces what is written in a field.
     pub async fn write(&self, role: Role, name: &str, text: &str) {
         let field = self.find(role, name).await;

@@ -59,6 +59,11 @@ impl Browser {
         self.ask(script, vec![]).await == json!(true)
     }
 
+    /// Forgets files of earlier pages, so that the next one is loaded as by somebody who comes for the first time.
+    pub async fn forget_files(&self) {
+        self.cdp("Network.clearBrowserCache", json!({})).await;
+    }
+
     /// What went over the wire for the page that is open, as far as it is loaded.
     pub async fn load(&self) -> Load {
         let script =
