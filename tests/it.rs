@@ -35,6 +35,8 @@ mod live;
 #[cfg(feature = "cloud")]
 mod retry;
 #[cfg(feature = "cloud")]
+mod size;
+#[cfg(feature = "cloud")]
 mod stations;
 #[cfg(feature = "cloud")]
 mod transform;

@@ -3,6 +3,9 @@
 /// The service with its loops turned by hand.
 #[cfg(feature = "cloud")]
 pub mod app;
+/// A thousand stations and a year.
+#[cfg(feature = "cloud")]
+pub mod big_fleet;
 /// A real browser.
 #[cfg(feature = "cloud")]
 pub mod browser;
@@ -20,6 +23,9 @@ pub mod event;
 /// Stations with two days behind them.
 #[cfg(feature = "cloud")]
 pub mod fleet;
+/// All pages.
+#[cfg(feature = "cloud")]
+pub mod pages;
 /// The program as a process.
 #[cfg(feature = "cloud")]
 pub mod program;

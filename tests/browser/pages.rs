@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::Visit;
 use crate::support::browser::{Scheme, Width, reduced};
 use crate::support::fleet::{BOILER, Past};
+use crate::support::pages::{PAGES, Shows};
 
 /// What a first visitor may have to wait for, in bytes, with everything that belongs to the page.
 const FIRST_PAGE: u64 = 100_000;
@@ -15,29 +16,6 @@ const FIRST_PAGE: u64 = 100_000;
 const ANY_PAGE: u64 = 200_000;
 /// The README is read over slow lines, too.
 const PICTURE: usize = 150_000;
-
-/// A page of the service.
-struct Page {
-    /// As its picture is called.
-    name: &'static str,
-    /// Where it is; `{boiler}` and `{incident}` stand for the station and the incident that are firing.
-    path: &'static str,
-    /// What is waited for on it.
-    shows: Shows,
-}
-
-enum Shows {
-    Text(&'static str),
-    /// A chart that is drawn.
-    Chart(&'static str),
-}
-
-/// All pages with pictures, in the order of the README.
-const PAGES: &[Page] = &[Page {
-    name: "overview",
-    path: "/",
-    shows: Shows::Text("pump-house"),
-}];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_are_sound_on_a_phone() {
@@ -62,10 +40,7 @@ async fn check(width: Width, scheme: Scheme) {
     let incident = incident(&visit).await;
     let mut faults = Vec::new();
     for page in PAGES {
-        let path = page
-            .path
-            .replace("{boiler}", BOILER)
-            .replace("{incident}", &incident.to_string());
+        let path = page.path_for(BOILER, incident);
         visit.browser.forget_files().await;
         visit.open(&path).await;
         match page.shows {

@@ -11,6 +11,8 @@
 
 /// What happens to events on their way.
 mod disturb;
+/// Why an event is in the day.
+mod kind;
 
 use std::collections::BTreeSet;
 
@@ -21,6 +23,7 @@ use serde_json::{Map, Value, json};
 
 use super::note::{self, BOILER, Note, SWITCHBOARD, Station};
 use disturb::disturb;
+pub use kind::Kind;
 
 /// The event of the tutorial this service grew from, byte for byte.
 pub const TUTORIAL_EVENT: &str = r#"{"event":"5ffa7e24-c559-40a0-8228-46ff8426b387","session":"9afdece2-9fd2-48ff-8e7d-5e66ce118b3c","best_id":"dev:864475","device":"dev:864475","product":"product:com.blues.xxx:xxx","received":1644340365.888508,"routed":1644340370,"req":"note.add","when":1644340339,"file":"thermal.qo","body":{"anomaly":0.0,"cold":0.99850000000000019,"hot":0.0,"warm":0.0015},"best_location_type":"tower","best_lat":43.073787499999995,"best_lon":-89.44367187499999,"best_location":"Shorewood Hills WI","best_country":"US","best_timezone":"America/Chicago","tower_when":1644340365,"tower_lat":43.073787499999995,"tower_lon":-89.44367187499999,"tower_country":"US","tower_location":"Shorewood Hills WI","tower_timezone":"America/Chicago","tower_id":"310,410,17169,77315601"}"#;
@@ -43,8 +46,9 @@ const EXCURSION: [u32; 11] = [
 /// Notes of the calm station: one for every third of the other's.
 const CALM: usize = NOTES.div_ceil(3);
 
-/// A picture is sent with every so many notes of five minutes: three hours.
+/// A picture is sent with every so many notes of five minutes, which is every three hours, and first after so many.
 const PICTURES: usize = 36;
+const FIRST_PICTURE: usize = 12;
 
 /// Before the excursion the hot spot grows for this many notes.
 const GROWTH: usize = 30;
@@ -61,59 +65,6 @@ pub struct Recorded {
     pub kind: Kind,
     /// The request body, as Notehub writes it.
     pub text: String,
-}
-
-/// Why an event is in the day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Tutorial,
-    Session,
-    Health,
-    Picture,
-    Calm,
-    Reading,
-    NotAbove,
-    Fires,
-    Overtaken,
-    Between,
-    Clears,
-    AlertFirst,
-    AlertAfter,
-    Late,
-    TextNumbers,
-    NoTime,
-    Retried,
-    UploadedTwice,
-}
-
-impl Kind {
-    /// A few words for the demo's output; an ordinary reading needs none.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Tutorial => "the tutorial's event of 2022: too old for an alarm",
-            Self::Session => "Notehub's own: a session began",
-            Self::Health => "the station's health",
-            Self::Picture => "a third of a picture",
-            Self::Calm => "the switchboard, where all is calm",
-            Self::Reading => "",
-            Self::NotAbove => "exactly 0.7 is not above it",
-            Self::Fires => "the same moment as its alert.qo twin: one incident",
-            Self::Overtaken => "overtaken by the peak, which has decided already",
-            Self::Between => "under 0.7 but not under 0.5: still firing",
-            Self::Clears => "below 0.5: all clear",
-            Self::AlertFirst => "sent at once, before its thermal.qo twin",
-            Self::AlertAfter => "overtaken by its thermal.qo twin",
-            Self::Late => "overtaken by three later notes",
-            Self::TextNumbers => "numbers as text",
-            Self::NoTime => "no time by the Notecard: the one in the note counts",
-            Self::Retried => "sent again by Notehub",
-            Self::UploadedTwice => "uploaded twice by an interrupted sync",
-        }
-    }
-
-    fn is_repeat(self) -> bool {
-        matches!(self, Self::Retried | Self::UploadedTwice)
-    }
 }
 
 /// The day in the order in which it arrives.
@@ -220,7 +171,7 @@ fn moment(index: usize, when: i64, chance: &mut StdRng) -> Vec<Recorded> {
         payload: None,
         delay_us,
     };
-    let with_picture = index.is_multiple_of(PICTURES) || from_end == 7 || from_end == 5;
+    let with_picture = index % PICTURES == FIRST_PICTURE || from_end == 7 || from_end == 5;
     let pictures = with_picture.then(|| pictures(&note, when));
     let kind = match (index, from_end) {
         (150, _) => Kind::TextNumbers,
@@ -276,7 +227,7 @@ fn calm(index: usize, when: i64, chance: &mut StdRng) -> Vec<Recorded> {
         delay_us: chance.random_range(1_200_000..6_000_000),
     };
     let mut events = vec![recorded(&note, when, Kind::Calm, anomaly, chance)];
-    if index.is_multiple_of(PICTURES / 3) {
+    if 3 * index % PICTURES == FIRST_PICTURE {
         events.extend(pictures(&note, when));
     }
     events
@@ -486,7 +437,7 @@ mod tests {
         assert_eq!(of(Kind::Session)[0].file, "_session.qo");
         assert_eq!(of(Kind::Health)[0].file, "health.qo");
         assert_eq!(of(Kind::Calm).len(), CALM);
-        let pictures = NOTES.div_ceil(PICTURES) + 2 + CALM.div_ceil(PICTURES / 3);
+        let pictures = 2 * (NOTES / PICTURES) + 2;
         assert_eq!(of(Kind::Picture).len(), 3 * pictures);
         assert_eq!(of(Kind::Retried).len(), 3);
         assert_eq!(of(Kind::UploadedTwice).len(), 3);
