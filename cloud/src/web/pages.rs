@@ -32,7 +32,7 @@ pub const TABS: &[(&str, &str, &str)] = &[
     ("overview", "/", "Overview"),
     ("incidents", "/incidents", "Incidents"),
     ("deliveries", "/deliveries", "Deliveries"),
-    ("rules", "/rules", "Routes and rules"),
+    ("rules", "/rules", "Rules"),
 ];
 
 /// Everything comes from us, nothing is inline, and nobody may put us into a frame.
