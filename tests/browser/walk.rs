@@ -3,8 +3,10 @@
 use chrono::TimeDelta;
 use cloud::clock::Clock;
 
+use thirtyfour::Key;
+
 use super::Visit;
-use crate::support::app::TOKEN;
+use crate::support::app::{PEOPLE, TOKEN};
 use crate::support::browser::{Role, Scheme, Width};
 use crate::support::event::thermal;
 use crate::support::fleet::Past;
@@ -24,7 +26,7 @@ async fn walk(width: Width) {
         return;
     };
     a_wrong_token_is_refused(&visit).await;
-    visit.sign_in().await;
+    the_keyboard_signs_in(&visit).await;
     the_overview_says_what_is_wrong(&visit).await;
     what_happens_shows_without_reloading(&visit).await;
     signing_out_ends_it(&visit).await;
@@ -48,6 +50,27 @@ async fn a_wrong_token_is_refused(visit: &Visit) {
         "{complaints:?}"
     );
     visit.is_sound("a wrong token").await;
+}
+
+async fn the_keyboard_signs_in(visit: &Visit) {
+    let browser = &visit.browser;
+    visit.open("/").await;
+    // The field has the focus from the start.
+    browser.find(Role::Textbox, "People token").await;
+    browser.press(PEOPLE).await;
+    browser.press(Key::Enter).await;
+    browser.see("boiler-room").await;
+    browser.press(Key::Tab).await;
+    let first = browser
+        .ask("return document.activeElement.innerText", vec![])
+        .await;
+    assert_eq!(first, "Skip to the content");
+    browser.tab_to(Role::Link, "Incidents").await;
+    assert!(
+        browser.focus_is_visible().await,
+        "where the focus is can be seen"
+    );
+    browser.tab_to(Role::Link, "Deliveries").await;
 }
 
 async fn the_overview_says_what_is_wrong(visit: &Visit) {

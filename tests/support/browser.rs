@@ -114,6 +114,14 @@ impl Browser {
                 json!({ "features": features }),
             )
             .await;
+        if width == Width::Desktop {
+            // The window's own frame takes from its size.
+            let (wide, high) = width.size();
+            let size = json!({ "width": wide, "height": high, "deviceScaleFactor": 1, "mobile": false });
+            browser
+                .cdp("Emulation.setDeviceMetricsOverride", size)
+                .await;
+        }
         let zone = json!({ "timezoneId": "America/Chicago" });
         browser.cdp("Emulation.setTimezoneOverride", zone).await;
         Some(browser)
