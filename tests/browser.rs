@@ -3,6 +3,8 @@
 //! Things are looked for by role and accessible name, so a change of layout breaks nothing here, and what a screen reader
 //! cannot name is not found. Without Chromium everything here says that it is left out (`support::browser`).
 
+/// What is done on them.
+mod deeds;
 /// All pages, each by itself; and the pictures of them in the README.
 mod pages;
 /// From signing in to signing out.

@@ -4,6 +4,7 @@
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
+use chrono::TimeDelta;
 
 use crate::support::app::{PEOPLE, TestApp};
 use crate::support::big_fleet::{self, VETERAN};
@@ -71,8 +72,13 @@ async fn pages_of_a_thousand_stations_and_a_year_are_small() {
             heavy.push(format!("{path}: {bytes} bytes, not {limit}"));
         }
     }
+    let year_ago = (app.now() - TimeDelta::days(365))
+        .format("%Y-%m-%d")
+        .to_string();
     for path in DATA {
-        let path = path.replace("{device}", VETERAN);
+        let path = path
+            .replace("{device}", VETERAN)
+            .replace("{year_ago}", &year_ago);
         let (bytes, _) = fetched(&app, &path, "gzip").await;
         if bytes > ANYTHING {
             heavy.push(format!("{path}: {bytes} bytes, not {ANYTHING}"));

@@ -101,7 +101,12 @@ fn paths(incident: i64) -> Vec<String> {
     let pages = pages::PAGES.iter();
     let pages = pages.map(|page| page.path_for(big_fleet::VETERAN, incident));
     let data = pages::DATA.iter();
-    let data = data.map(|path| path.replace("{device}", big_fleet::VETERAN));
+    let year_ago = Clock::System.now() - chrono::TimeDelta::days(365);
+    let year_ago = year_ago.format("%Y-%m-%d").to_string();
+    let data = data.map(|path| {
+        let path = path.replace("{device}", big_fleet::VETERAN);
+        path.replace("{year_ago}", &year_ago)
+    });
     std::iter::once(FLOOR.to_owned())
         .chain(pages)
         .chain(data)

@@ -117,11 +117,15 @@ impl Browser {
         if width == Width::Desktop {
             // The window's own frame takes from its size.
             let (wide, high) = width.size();
-            let size = json!({ "width": wide, "height": high, "deviceScaleFactor": 1, "mobile": false });
+            let size =
+                json!({ "width": wide, "height": high, "deviceScaleFactor": 1, "mobile": false });
             browser
                 .cdp("Emulation.setDeviceMetricsOverride", size)
                 .await;
         }
+        browser
+            .cdp("Emulation.setScrollbarsHidden", json!({ "hidden": true }))
+            .await;
         let zone = json!({ "timezoneId": "America/Chicago" });
         browser.cdp("Emulation.setTimezoneOverride", zone).await;
         Some(browser)
@@ -244,7 +248,6 @@ fn capabilities(programs: &Programs, chromedriver: &Chromedriver, width: Width) 
         "--no-first-run",
         "--no-default-browser-check",
         "--no-proxy-server",
-        "--hide-scrollbars",
         "--lang=en",
         // The same shapes of letters on every machine that has the same fonts.
         "--font-render-hinting=none",

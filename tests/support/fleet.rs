@@ -34,7 +34,7 @@ pub struct Fleet {
     /// Refuses for good what it gets, until it is told otherwise.
     pub archive: Receiver,
     /// Is out of order.
-    pub mirror: Receiver,
+    _mirror: Receiver,
     config: String,
 }
 
@@ -72,7 +72,7 @@ impl Fleet {
         let fleet = Self {
             app,
             archive,
-            mirror,
+            _mirror: mirror,
             config,
         };
         fleet.live_through(start, now).await;

@@ -26,11 +26,42 @@ impl Page {
     }
 }
 
-pub const PAGES: &[Page] = &[Page {
-    name: "overview",
-    path: "/",
-    shows: Shows::Text("pump-house"),
-}];
+pub const PAGES: &[Page] = &[
+    page("overview", "/", Shows::Text("pump-house")),
+    page(
+        "station",
+        "/stations/{device}",
+        Shows::Chart("#scores canvas"),
+    ),
+    page(
+        "events",
+        "/stations/{device}/events",
+        Shows::Text("thermal.qo"),
+    ),
+    page("incidents", "/incidents", Shows::Text("Past")),
+    page("incident", "/incidents/{incident}", Shows::Text("Timeline")),
+    page("deliveries", "/deliveries", Shows::Text("Destinations")),
+    page(
+        "dead",
+        "/deliveries?state=dead",
+        Shows::Text("Destinations"),
+    ),
+    page("rules", "/rules", Shows::Text("Rules")),
+    page("try", "/rules/try?of=series", Shows::Text("Stored events")),
+    page("audit", "/audit", Shows::Text("Who did what")),
+    page("api", "/api/docs", Shows::Text("Parameters")),
+];
 
-/// What pages fetch beside themselves.
-pub const DATA: &[&str] = &["/api/v1/devices", "/api/v1/incidents"];
+/// What pages fetch beside themselves: a chart of a day and of a year, in its usual detail and in all that can be had.
+pub const DATA: &[&str] = &[
+    "/api/v1/devices/{device}/series",
+    "/api/v1/devices/{device}/series?from={year_ago}",
+    "/api/v1/devices/{device}/series?from={year_ago}&points=2000",
+    "/api/v1/devices/{device}/frames",
+    "/api/v1/devices",
+    "/api/v1/incidents",
+];
+
+const fn page(name: &'static str, path: &'static str, shows: Shows) -> Page {
+    Page { name, path, shows }
+}

@@ -12,25 +12,10 @@ use super::Browser;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     Alert,
-    Article,
     Button,
-    Cell,
-    Checkbox,
-    Combobox,
-    Dialog,
     Heading,
-    Image,
     Link,
-    List,
-    ListItem,
-    Main,
-    Navigation,
-    Radio,
-    Region,
-    Row,
-    Slider,
     Status,
-    Tab,
     Textbox,
 }
 
@@ -38,37 +23,16 @@ impl Role {
     fn name(self) -> &'static str {
         match self {
             Self::Alert => "alert",
-            Self::Article => "article",
             Self::Button => "button",
-            Self::Cell => "cell",
-            Self::Checkbox => "checkbox",
-            Self::Combobox => "combobox",
-            Self::Dialog => "dialog",
             Self::Heading => "heading",
-            Self::Image => "image",
             Self::Link => "link",
-            Self::List => "list",
-            Self::ListItem => "listitem",
-            Self::Main => "main",
-            Self::Navigation => "navigation",
-            Self::Radio => "radio",
-            Self::Region => "region",
-            Self::Row => "row",
-            Self::Slider => "slider",
             Self::Status => "status",
-            Self::Tab => "tab",
             Self::Textbox => "textbox",
         }
     }
 }
 
 impl Browser {
-    /// The accessible names of everything with this role, in the order of the page.
-    pub async fn names(&self, role: Role) -> Vec<String> {
-        let nodes = self.nodes(role).await.unwrap_or_default();
-        nodes.into_iter().map(|(name, _)| name).collect()
-    }
-
     /// The first thing with this role whose accessible name contains the text, as soon as there is one.
     pub async fn find(&self, role: Role, name: &str) -> WebElement {
         let what = format!("a {} named {name:?}", role.name());
