@@ -80,7 +80,7 @@ async fn the_keyboard_signs_in(visit: &Visit) {
 
 async fn the_overview_says_what_is_wrong(visit: &Visit) {
     let browser = &visit.browser;
-    browser.find(Role::Heading, "2 open incidents").await;
+    browser.see("2 open incidents").await;
     let text = browser.text().await;
     let place = |name: &str| {
         let found = text.find(name);

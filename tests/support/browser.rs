@@ -248,6 +248,7 @@ fn capabilities(programs: &Programs, chromedriver: &Chromedriver, width: Width) 
         "--no-first-run",
         "--no-default-browser-check",
         "--no-proxy-server",
+        "--hide-scrollbars",
         "--lang=en",
         // The same shapes of letters on every machine that has the same fonts.
         "--font-render-hinting=none",

@@ -7,6 +7,8 @@ pub struct Page {
     pub name: &'static str,
     /// Where it is; `{device}` stands for a station and `{incident}` for one of its incidents.
     pub path: &'static str,
+    /// Whether the README has a picture of it.
+    pub in_readme: bool,
     /// What is on it once it is whole, for a browser to wait for.
     pub shows: Shows,
 }
@@ -33,7 +35,7 @@ pub const PAGES: &[Page] = &[
         "/stations/{device}",
         Shows::Chart("#scores canvas"),
     ),
-    page(
+    plain(
         "events",
         "/stations/{device}/events",
         Shows::Text("thermal.qo"),
@@ -41,15 +43,15 @@ pub const PAGES: &[Page] = &[
     page("incidents", "/incidents", Shows::Text("Past")),
     page("incident", "/incidents/{incident}", Shows::Text("Timeline")),
     page("deliveries", "/deliveries", Shows::Text("Destinations")),
-    page(
+    plain(
         "dead",
         "/deliveries?state=dead",
         Shows::Text("Destinations"),
     ),
     page("rules", "/rules", Shows::Text("Rules")),
     page("try", "/rules/try?of=series", Shows::Text("Stored events")),
-    page("audit", "/audit", Shows::Text("Who did what")),
-    page("api", "/api/docs", Shows::Text("Parameters")),
+    plain("audit", "/audit", Shows::Text("Who did what")),
+    plain("api", "/api/docs", Shows::Text("Parameters")),
 ];
 
 /// What pages fetch beside themselves: a chart of a day and of a year, in its usual detail and in all that can be had.
@@ -63,5 +65,18 @@ pub const DATA: &[&str] = &[
 ];
 
 const fn page(name: &'static str, path: &'static str, shows: Shows) -> Page {
-    Page { name, path, shows }
+    Page {
+        name,
+        path,
+        in_readme: true,
+        shows,
+    }
+}
+
+/// One that there is nothing to see on but text.
+const fn plain(name: &'static str, path: &'static str, shows: Shows) -> Page {
+    Page {
+        in_readme: false,
+        ..page(name, path, shows)
+    }
 }

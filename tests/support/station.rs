@@ -92,12 +92,7 @@ impl Station {
 
     /// The body of a reading; the same for the same moment.
     fn reading(&self, at: DateTime<Utc>, number: i64) -> Value {
-        let shake = |salt: i64| {
-            f64::from(
-                u16::try_from((number * 7_919 + salt * 104_729).rem_euclid(1_000))
-                    .expect("below 1000"),
-            ) / 1e3
-        };
+        let shake = |salt| shake(number, salt);
         let hour = f64::from(u32::try_from(at.timestamp() % 86_400).expect("a day")) / 3_600.0;
         let day = 0.5 - 0.5 * (std::f64::consts::TAU * (hour - 4.0) / 24.0).cos();
         let grown = self.episodes.iter().map(|(begin, length, peak)| {
@@ -184,4 +179,15 @@ impl Station {
         }
         event
     }
+}
+
+/// From 0 to 1, the same for the same number and salt.
+fn shake(number: i64, salt: u32) -> f64 {
+    let low = u32::try_from(number.rem_euclid(1 << 31)).expect("31 bits");
+    let mut mixed = low.wrapping_mul(0x9E37_79B1) ^ salt.wrapping_mul(0x85EB_CA77);
+    for _ in 0..2 {
+        mixed = (mixed ^ (mixed >> 15)).wrapping_mul(0x2C1B_3C6D);
+        mixed ^= mixed >> 12;
+    }
+    f64::from(mixed % 1_000) / 1e3
 }
