@@ -51,13 +51,18 @@ fn twilio_config(receiver: &Receiver, timeout: Duration) -> config::DestinationK
         base_url: receiver.url("").parse().expect("a URL"),
         account_sid: "AC42".to_owned(),
         auth_token: TOKEN.into(),
+        previous_auth_token: None,
         api_key: None,
         sender: config::Sender::From("+15005550006".to_owned()),
         to: vec!["+15005550009".to_owned()],
+        escalate_after: None,
+        names: std::collections::BTreeMap::new(),
+        pictures: false,
         validity: Duration::from_mins(15),
         rate_limit: None,
         timeout,
         allow_private: true,
+        public_url: None,
     })
 }
 

@@ -1,5 +1,8 @@
 //! One text per incident: what people are told, and when.
 
+mod escalation;
+pub mod silences;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use cloud::demo::stand_in::{Answer, Fault};
 use serde_json::{Value, json};

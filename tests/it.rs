@@ -32,6 +32,9 @@ mod destinations;
 mod embedded;
 #[cfg(feature = "cloud")]
 mod live;
+mod grafana;
+#[cfg(feature = "cloud")]
+mod health;
 #[cfg(feature = "cloud")]
 mod retry;
 #[cfg(feature = "cloud")]
@@ -39,7 +42,11 @@ mod size;
 #[cfg(feature = "cloud")]
 mod stations;
 #[cfg(feature = "cloud")]
+mod texts;
+#[cfg(feature = "cloud")]
 mod transform;
+#[cfg(feature = "cloud")]
+mod watch;
 
 mod agent;
 mod camera;

@@ -43,6 +43,7 @@ pub enum Action {
     Noted,
     Silenced,
     SilenceEnded,
+    Closed,
     Replayed,
 }
 
@@ -55,6 +56,7 @@ impl Action {
             Self::Noted => "noted",
             Self::Silenced => "silenced",
             Self::SilenceEnded => "ended a silence",
+            Self::Closed => "closed",
             Self::Replayed => "replayed",
         }
     }

@@ -5,6 +5,7 @@
 mod access;
 mod check;
 mod hash_password;
+mod healthcheck;
 mod replay;
 pub(crate) mod serve;
 mod try_route;
@@ -67,6 +68,8 @@ enum Command {
     HashPassword,
     /// Bring the database up to date and exit (serve does this too)
     Migrate,
+    /// Ask a running service whether it can store events; for the health check of a container
+    Healthcheck(healthcheck::HealthcheckOptions),
     #[command(hide = true)]
     TransformWorker,
 }
@@ -96,7 +99,12 @@ pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> ExitCode {
 async fn dispatch(command: Command, common: &Common) -> anyhow::Result<ExitCode> {
     let quiet = matches!(
         command,
-        Command::Demo(_) | Command::HashPassword | Command::CheckConfig | Command::TryRoute(_) | Command::Replay(_)
+        Command::Demo(_)
+            | Command::HashPassword
+            | Command::CheckConfig
+            | Command::TryRoute(_)
+            | Command::Replay(_)
+            | Command::Healthcheck(_)
     );
     observe::init(common.log_format, if quiet { "warn" } else { "info" });
     // Fails only if one is installed already.
@@ -109,6 +117,11 @@ async fn dispatch(command: Command, common: &Common) -> anyhow::Result<ExitCode>
         Command::Replay(options) => replay::replay(load(common)?.config, options).await,
         Command::HashPassword => hash_password::hash_password(),
         Command::Migrate => migrate(&load(common)?.config).await,
+        Command::Healthcheck(options) => {
+            let loaded = options.needs_config().then(|| load(common)).transpose()?;
+            let config = loaded.as_ref().map(|loaded| &loaded.config);
+            healthcheck::healthcheck(options, config).await
+        }
         Command::TransformWorker => Ok(ExitCode::FAILURE),
     }
 }

@@ -27,6 +27,7 @@ mod scope; // which events a route or rule is about
 #[cfg(test)]
 mod tests;
 mod tutorial; // the route and rule of a file without any
+mod watch; // [watch]
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,7 +40,9 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use scope::Scope;
+pub(crate) use units::show_rate;
 pub use tutorial::{DEFAULT_TRANSFORM, TUTORIAL_FILE, TUTORIAL_TRANSFORM, TUTORIAL_VALUE};
+pub use watch::SILENT;
 
 /// What whoever holds the people token is called.
 pub const PEOPLE: &str = "people";
@@ -115,6 +118,10 @@ pub struct Destination {
 }
 
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a handful of them are made, at the start"
+)]
 pub enum DestinationKind {
     Ubidots(Ubidots),
     Twilio(Twilio),
@@ -136,14 +143,24 @@ pub struct Twilio {
     pub base_url: Url,
     pub account_sid: String,
     pub auth_token: SecretString,
+    /// Still signs what Twilio sends to us while the token is being changed.
+    pub previous_auth_token: Option<SecretString>,
     /// SID and secret of an API key, used in place of the auth token for sending.
     pub api_key: Option<(String, SecretString)>,
     pub sender: Sender,
     pub to: Vec<String>,
+    /// The numbers are told one after the other, so long apart, until somebody acknowledges; `None`: all at once.
+    pub escalate_after: Option<Duration>,
+    /// Whose number it is, where that was given.
+    pub names: BTreeMap<String, String>,
+    /// Whether the picture of an incident follows its text.
+    pub pictures: bool,
     pub validity: Duration,
     pub rate_limit: Option<RateLimit>,
     pub timeout: Duration,
     pub allow_private: bool,
+    /// `server.public_url`: where Twilio reaches this service.
+    pub public_url: Option<Url>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,6 +236,8 @@ pub enum Wording {
     Hours,
     /// The value is 1 or 0; what there is to say is the note's `why`.
     Reason,
+    /// The value is for how many hours nothing was heard.
+    Silence,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -263,8 +282,14 @@ pub enum Engine {
 
 #[derive(Debug, Clone)]
 pub struct Watch {
+    pub enabled: bool,
     pub silent_after: Duration,
+    /// How late a station may be beyond its rhythm.
+    pub grace: Duration,
+    pub severity: Severity,
     pub notify: Vec<String>,
+    /// `None` is "none": never remind.
+    pub repeat: Option<Duration>,
 }
 
 #[derive(Debug, Clone)]
@@ -332,6 +357,14 @@ impl Config {
         let layers = layer::combine(toml, &BTreeMap::new(), Path::new("")).map_err(fail)?;
         let (config, _warnings) = read::config(layers).map_err(fail)?;
         Ok(config)
+    }
+
+    /// The Twilio destinations.
+    pub fn phones(&self) -> impl Iterator<Item = (&str, &Twilio)> {
+        self.destinations.iter().filter_map(|one| match &one.kind {
+            DestinationKind::Twilio(twilio) => Some((one.name.as_str(), twilio)),
+            _ => None,
+        })
     }
 
     pub fn destination(&self, name: &str) -> Option<&Destination> {

@@ -6,20 +6,22 @@
 //! decided before; here it is only sent.
 //!
 //! `retry` and `breaker` are pure decisions; `destination` (`ubidots`, `twilio`, `http`) makes one attempt and says what it
-//! showed; `outbox` is the SQL.
+//! showed; `outbox` is the SQL. What Twilio reports of a text later on is kept by `text_status`.
 
 pub mod breaker;
 pub mod destination;
 pub mod exchange;
 pub mod guard;
 pub mod http;
+pub mod media;
 pub mod outbox;
 pub mod retry;
+pub mod text_status;
 pub mod twilio;
 pub mod ubidots;
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,8 +35,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config;
+use crate::live::{self, Change};
 use breaker::{Breaker, Permit, Recorded};
-use destination::{Attempted, Destination, Outbound, Outcome};
+use destination::{Attempted, Destination, Outbound, Outcome, Preview};
 use outbox::{Claim, Finished};
 use retry::{Next, Schedule};
 
@@ -51,6 +54,7 @@ pub const LEASE_MARGIN: Duration = Duration::from_secs(5);
 const GATHER: Duration = Duration::from_millis(10);
 /// Polling is the truth; a wake-up only makes it sooner.
 const POLL: Duration = Duration::from_secs(1);
+const TELL_AGAIN_MS: i64 = 1_000;
 
 /// One destination with all that is kept about it between deliveries.
 #[derive(Debug, Clone)]
@@ -63,6 +67,9 @@ struct Inner {
     breaker: Mutex<Breaker>,
     /// Whether the latest attempt failed.
     doubtful: AtomicBool,
+    /// Whether something came of an attempt that open pages were not told of yet, and when they were told the last time.
+    untold: AtomicBool,
+    told_at: AtomicI64,
     events: Schedule,
     notices: Schedule,
     pool: PgPool,
@@ -87,6 +94,8 @@ impl Lane {
             limiter,
             breaker: Mutex::default(),
             doubtful: AtomicBool::new(false),
+            untold: AtomicBool::new(false),
+            told_at: AtomicI64::new(0),
             events: Schedule::events(),
             notices: Schedule::notices(),
             pool: pool.clone(),
@@ -97,6 +106,28 @@ impl Lane {
 
     pub fn name(&self) -> &str {
         &self.0.destination.name
+    }
+
+    /// `ubidots`, `twilio` or `http`.
+    pub fn kind(&self) -> &'static str {
+        self.0.destination.kind()
+    }
+
+    /// Such as `4/s`; none if nothing limits it.
+    pub fn rate_limit(&self) -> Option<String> {
+        let limit = self.0.destination.rate_limit;
+        limit.map(|limit| config::show_rate(Some(limit)))
+    }
+
+    /// The breaker of this process: its state, and until when nothing is sent.
+    pub fn breaker_state(&self) -> (&'static str, Option<DateTime<Utc>>) {
+        let breaker = self.breaker();
+        (breaker.state(), breaker.until())
+    }
+
+    /// What would be sent, with `***` for secrets.
+    pub fn preview(&self, one: &Outbound) -> Preview {
+        self.0.destination.preview(one)
     }
 
     /// How long a claim holds: whoever has not finished by then is taken for dead.
@@ -132,6 +163,7 @@ impl Lane {
             tries,
         } = outbox::claim(&lane.pool, self.name(), most, now, until).await?;
         if deliveries.is_empty() {
+            self.tell(now).await;
             return Ok(Worked::default());
         }
         let deliveries = self.drop_expired(lease, deliveries, now).await?;
@@ -167,10 +199,28 @@ impl Lane {
         for lost in finished.iter().filter(|one| !ours.contains(&one.id)) {
             tracing::warn!(delivery.id = %lost.id, destination = self.name(), outcome = lost.outcome, "lease lost before the attempt was recorded");
         }
+        lane.untold.store(true, Ordering::Relaxed);
+        self.tell(lane.clock.now()).await;
         Ok(Worked {
             attempted: finished.len(),
             not_before,
         })
+    }
+
+    /// Tells open pages, once a second at most: a notification takes a lock of the whole database. What is not told now is
+    /// told by a later tick.
+    async fn tell(&self, now: DateTime<Utc>) {
+        let lane = &*self.0;
+        let told_at = lane.told_at.load(Ordering::Relaxed);
+        let early = (0..TELL_AGAIN_MS).contains(&(now.timestamp_millis() - told_at));
+        if early || !lane.untold.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        lane.told_at.store(now.timestamp_millis(), Ordering::Relaxed);
+        if let Ok(mut connection) = lane.pool.acquire().await {
+            // A hint: pages also look by themselves.
+            let _ = live::announce(&mut connection, &Change::Deliveries).await;
+        }
     }
 
     fn schedule(&self, one: &Outbound) -> &Schedule {

@@ -28,7 +28,7 @@ pub mod observe;
 pub mod process;
 /// Stage one: `POST /notehub`, stored before it is answered.
 pub mod receive;
-/// Reminders, held-back notices, lost claims.
+/// Reminders, held-back notices, silent stations, lost claims.
 pub mod watch;
 /// The routes, and the API for people and scripts.
 pub mod web;

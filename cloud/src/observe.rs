@@ -113,4 +113,24 @@ fn describe() {
         "Attempts at deliveries, by destination and outcome."
     );
     describe_counter!("cloud_incidents_opened_total", "Incidents opened, by rule.");
+    describe_counter!(
+        "cloud_stations_returned_total",
+        "Silent stations that were heard again."
+    );
+    describe_counter!(
+        "cloud_texts_received_total",
+        "Texts from phones, by what they asked for; `stranger` is an unknown number."
+    );
+    describe_counter!(
+        "cloud_texts_refused_total",
+        "Requests in Twilio's name that were refused, by path and reason."
+    );
+    describe_counter!(
+        "cloud_text_statuses_total",
+        "Statuses of texts that Twilio reported, by status."
+    );
+    describe_counter!(
+        "cloud_texts_undelivered_total",
+        "Texts that did not arrive, by Twilio's error code."
+    );
 }

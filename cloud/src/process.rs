@@ -9,13 +9,15 @@
 //! with the event and harms nothing else. An event that the database will not take is set aside alone, with its error.
 //!
 //! Who owns what: `record` takes events and writes measurements, devices, errors; `identity` knows which events are one
-//! note; `frame` puts pictures together; `incident` writes alerts and incidents, `silence` the silences.
+//! note; `frame` puts pictures together; `incident` writes alerts and incidents, `silence` the silences; `watch::heartbeat` is
+//! told of each arrival.
 
 pub mod alert;
 pub mod frame;
 pub mod identity;
 pub mod incident;
 pub mod notice;
+pub mod picture_notice;
 pub mod plan;
 pub mod record;
 pub mod route;
@@ -35,6 +37,7 @@ use crate::config::Scope;
 use crate::deliver::outbox::{self, NewDelivery};
 use crate::live::{self, Change};
 use crate::receive::store::refuses_data;
+use crate::watch::heartbeat;
 use alert::{Alert, Sample};
 use plan::Plan;
 use route::Routing;
@@ -199,6 +202,13 @@ impl Processor {
             .collect();
         outbox::enqueue(connection, &routed, now).await?;
         frame::collect(connection, &events, &effects.parts, now).await?;
+        if let Some(silence) = &self.plan.silence {
+            let returned = heartbeat::heard(connection, silence.patience, &events, now).await?;
+            for returned in returned {
+                let (plan, transforms) = (&self.plan, &self.transforms);
+                incident::heard_again(connection, plan, transforms, returned, now).await?;
+            }
+        }
         incident::follow(connection, self, &events, effects, alerts, now).await
     }
 

@@ -1,7 +1,13 @@
 //! The clock's half: what happens because time passes and not because an event came.
 //!
-//! Notices that are due (openings held back by a cooldown, reminders until somebody acknowledges), deliveries whose claim
-//! was never finished, and incidents of rules that are no longer configured.
+//! Notices that are due (openings that were held back, reminders and escalations until somebody acknowledges, pictures that
+//! are complete by now), stations that fell silent (`rhythm` says when, `heartbeat` keeps what is known of each, `absence`
+//! when nobody was there to listen), deliveries whose claim was never finished, and incidents of rules that are no longer
+//! configured.
+
+pub mod absence;
+pub mod heartbeat;
+pub mod rhythm;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::deliver::{Lane, outbox};
-use crate::process::incident;
 use crate::process::plan::Plan;
 use crate::process::transform::Transforms;
+use crate::process::{incident, picture_notice};
 
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -35,8 +41,19 @@ impl Watch {
                 "claims that were never finished: these deliveries are due again"
             );
         }
+        self.listen(now).await?;
         let told = incident::notices_due(&self.pool, &self.plan, &self.transforms, now).await?;
-        Ok(reclaimed > 0 || told > 0)
+        let shown = picture_notice::due(&self.pool, &self.plan, now).await?;
+        Ok(reclaimed > 0 || told > 0 || shown > 0)
+    }
+
+    /// Opens the incidents of stations that fell silent; they are told with all others that are due.
+    async fn listen(&self, now: DateTime<Utc>) -> anyhow::Result<()> {
+        let mut transaction = self.pool.begin().await?;
+        absence::awake(&mut transaction, now).await?;
+        transaction.commit().await?;
+        heartbeat::look(&self.pool, &self.plan, now).await?;
+        Ok(())
     }
 }
 

@@ -5,6 +5,8 @@ pub mod account;
 pub mod api;
 mod assets;
 pub mod frames;
+/// What people give us, checked.
+mod given;
 mod live;
 pub mod pages;
 /// Who asks, and whether they may.
@@ -13,6 +15,7 @@ mod picture;
 pub mod probe;
 /// Browsers that are signed in.
 pub mod session;
+pub mod sms;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -20,8 +23,9 @@ use std::time::Duration;
 
 use axum::http::header;
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{delete, get, post};
+use axum::extract::Path;
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use serde_json::json;
@@ -44,9 +48,26 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/devices/{uid}/frames", get(frames::list))
         .route("/api/v1/devices/{uid}/frames/{frame}", get(frames::frame))
         .route("/api/v1/events/{uid}", get(api::event))
-        .route("/api/v1/incidents", get(api::incidents))
-        .route("/api/v1/incidents/{id}/acknowledge", post(api::acknowledge))
-        .route("/api/v1/deliveries", get(api::deliveries))
+        .route("/api/v1/incidents", get(api::incidents::list))
+        .route("/api/v1/incidents/{id}", get(api::incidents::whole))
+        .route(
+            "/api/v1/incidents/{id}/acknowledge",
+            post(api::incidents::acknowledge),
+        )
+        .route("/api/v1/incidents/{id}/note", post(api::incidents::note))
+        .route("/api/v1/incidents/{id}/close", post(api::incidents::close))
+        .route(
+            "/api/v1/incidents/{id}/silence",
+            post(api::incidents::silence),
+        )
+        .route(
+            "/api/v1/silences",
+            get(api::silences::list).post(api::silences::start),
+        )
+        .route("/api/v1/silences/{id}", delete(api::silences::end))
+        .route("/api/v1/deliveries", get(api::deliveries::list))
+        .route("/api/v1/deliveries/{id}", get(api::deliveries::whole))
+        .route("/api/v1/destinations", get(api::deliveries::health::list))
         .route("/api/v1/replay", post(api::replay))
         .route("/live", get(live::stream))
         .layer(middleware::map_response(told_in_json))
@@ -54,6 +75,30 @@ pub fn router(app: App) -> Router {
     // People, who are asked to sign in.
     let pages = Router::new()
         .route("/", get(pages::overview::overview))
+        .route("/incidents", get(pages::incidents::list))
+        .route("/incidents/{id}", get(pages::incidents::one::show))
+        .route(
+            "/incidents/{id}/acknowledge",
+            post(pages::incidents::one::acknowledge),
+        )
+        .route("/incidents/{id}/note", post(pages::incidents::one::note))
+        .route(
+            "/incidents/{id}/silence",
+            post(pages::incidents::one::silence),
+        )
+        .route("/incidents/{id}/close", post(pages::incidents::one::close))
+        .route("/silences", post(pages::incidents::silence))
+        .route("/silences/{id}/end", post(pages::incidents::end_silence))
+        .route("/deliveries", get(pages::deliveries::list))
+        .route("/deliveries/errors", get(pages::deliveries::errors::list))
+        .route("/deliveries/errors", post(pages::deliveries::errors::again))
+        .route("/deliveries/replay", get(pages::deliveries::replay::ask))
+        .route("/deliveries/replay", post(pages::deliveries::replay::all))
+        .route("/deliveries/{id}", get(pages::deliveries::one::show))
+        .route(
+            "/deliveries/{id}/replay",
+            post(pages::deliveries::one::replay),
+        )
         .route("/audit", get(pages::audit::audit))
         .route("/sign-out", post(pages::sign_in::sign_out))
         .layer(gate())
@@ -68,12 +113,23 @@ pub fn router(app: App) -> Router {
         .layer(CompressionLayer::new())
         // Notehub, with its own token.
         .route("/notehub", post(receive::notehub))
+        // Twilio, with its signature or a link that we signed.
+        .route(sms::INBOUND, post(sms::inbound))
+        .route(sms::STATUS, post(sms::status))
+        .route("/media/{device}/{event}", get(sms::media::picture))
+        // The short way that a text gives to an incident's page.
+        .route("/i/{id}", get(incident))
         // Probes, with none.
         .route("/healthz", get(probe::alive))
         .route("/readyz", get(probe::ready))
         .route("/metrics", get(probe::metrics))
         .fallback(async || Error::NotFound("page"))
         .with_state(app)
+}
+
+/// Relative, so that it leads to the right place below whatever path a proxy has put us.
+async fn incident(Path(id): Path<i64>) -> Redirect {
+    Redirect::to(&format!("../incidents/{id}"))
 }
 
 /// What the framework says of a request it could not read, in the shape of our own errors.

@@ -8,7 +8,8 @@ use secrecy::ExposeSecret;
 use url::{Host, Url};
 
 use super::section::nearest;
-use super::{Config, PEOPLE, Destination, DestinationKind, Route};
+use super::{Config, Destination, DestinationKind, PEOPLE, Route, SILENT, Twilio};
+use crate::deliver::media;
 
 /// Shorter tokens can be guessed by someone who may ask a few thousand times a second.
 const SHORTEST_TOKEN: usize = 16;
@@ -57,6 +58,11 @@ pub(super) fn check(
             Err(problem) => problems.push(problem),
         }
     }
+    if config.rules.iter().any(|rule| rule.name == SILENT) {
+        problems.push(format!(
+            "rule `{SILENT}`: name is taken by the incidents of silent stations, [watch]; choose another"
+        ));
+    }
     let of_rules = config
         .rules
         .iter()
@@ -92,6 +98,27 @@ pub(super) fn check(
         ));
     }
     warnings.extend(config.destinations.iter().filter_map(open_to_readers));
+    warnings.extend(config.destinations.iter().filter_map(nobody_to_escalate_to));
+    warnings.extend(
+        config
+            .phones()
+            .flat_map(|(name, twilio)| out_of_reach(name, twilio)),
+    );
+}
+
+/// Warnings for what Twilio would have to fetch or report, and cannot.
+fn out_of_reach(name: &str, twilio: &Twilio) -> Vec<String> {
+    let mut warnings = Vec::new();
+    match &twilio.public_url {
+        None if twilio.pictures => warnings.push(format!(
+            "destination `{name}` has pictures = true, which has no effect without server.public_url: Twilio fetches them from there"
+        )),
+        Some(url) if !media::reachable(url) => warnings.push(format!(
+            "destination `{name}`: server.public_url is no address that Twilio takes (no underscore in the host name, and not of this machine or a private network), so statuses are not asked for and pictures not sent"
+        )),
+        _ => {}
+    }
+    warnings
 }
 
 fn check_route(
@@ -157,6 +184,20 @@ fn unique_in(owner: &str, names: &[String], problems: &mut Vec<String>) {
             problems.push(format!("{owner} names `{name}` twice"));
         }
     }
+}
+
+/// A warning for an escalation that has nowhere to go.
+fn nobody_to_escalate_to(destination: &Destination) -> Option<String> {
+    let DestinationKind::Twilio(twilio) = &destination.kind else {
+        return None;
+    };
+    let alone = twilio.escalate_after.is_some() && twilio.to.len() == 1;
+    alone.then(|| {
+        format!(
+            "destination `{}` has `escalate_after` and a single number in `to`, so nobody is told after that one",
+            destination.name
+        )
+    })
 }
 
 /// A warning for a destination whose secrets would cross a network in the clear.

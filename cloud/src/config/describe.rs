@@ -5,7 +5,8 @@ use url::Url;
 
 use super::units::{show_duration, show_rate, show_size};
 use super::{
-    Config, Count, Database, Destination, DestinationKind, Route, Rule, Sender, Threshold,
+    Config, Count, Database, Destination, DestinationKind, Route, Rule, Sender, Threshold, Twilio,
+    Watch,
 };
 
 impl Config {
@@ -46,6 +47,7 @@ impl Config {
             show_duration(self.transform.timeout),
             show_size(self.transform.output_limit),
         ));
+        lines.push(format!("watch        {}", watch(&self.watch)));
         lines.push(match &self.series.transform {
             None => "series       every number in body, by dotted path".to_owned(),
             Some(expression) => format!("series       {}", one_line(&expression.text)),
@@ -108,9 +110,23 @@ fn destination(destination: &Destination) -> String {
                 Sender::MessagingService(sid) => sid,
             };
             let validity = show_duration(twilio.validity);
+            let apart = twilio.escalate_after.map_or_else(String::new, |after| {
+                format!(" one after the other each {}", show_duration(after))
+            });
+            let to: Vec<_> = twilio
+                .to
+                .iter()
+                .map(|number| recipient(twilio, number))
+                .collect();
+            let pictures = if twilio.pictures {
+                ", pictures follow"
+            } else {
+                ""
+            };
             let what = format!(
-                "from {from} to {}, texts valid for {validity}",
-                twilio.to.join(", ")
+                "from {from} to {}{apart}, texts valid for {validity}{pictures}, {}",
+                to.join(", "),
+                answers(twilio)
             );
             (twilio.rate_limit, twilio.timeout, what)
         }
@@ -129,6 +145,38 @@ fn destination(destination: &Destination) -> String {
         show_rate(rate),
         show_duration(timeout)
     )
+}
+
+fn watch(watch: &Watch) -> String {
+    if !watch.enabled {
+        return "off: nobody is told of a silent station".to_owned();
+    }
+    let told = match watch.notify.as_slice() {
+        [] => "nobody is told".to_owned(),
+        names => format!("tells {}", names.join(", ")),
+    };
+    format!(
+        "a station is silent after {}, or by its own rhythm and {} of grace; {}, {told}",
+        show_duration(watch.silent_after),
+        show_duration(watch.grace),
+        watch.severity.word()
+    )
+}
+
+fn recipient(twilio: &Twilio, number: &str) -> String {
+    match twilio.names.get(number) {
+        Some(name) => format!("{name} ({number})"),
+        None => number.to_owned(),
+    }
+}
+
+/// What to enter at Twilio so that people can answer.
+fn answers(twilio: &Twilio) -> String {
+    match crate::deliver::media::public(twilio.public_url.as_ref(), "/twilio/inbound") {
+        Some(url) => format!("answers come to {url}"),
+        None => "nobody can answer, nor is it known what arrives (server.public_url is not set)"
+            .to_owned(),
+    }
 }
 
 fn route(route: &Route) -> String {

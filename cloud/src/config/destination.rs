@@ -1,5 +1,6 @@
 //! `[[destination]]`: the places to send to, each kind with its own keys.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue};
@@ -18,7 +19,12 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const VALIDITY: Duration = Duration::from_mins(15);
 /// Twilio's own bounds for how long a text may wait in its queue.
 const VALIDITY_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(10));
+/// Nobody can look at a text and acknowledge it sooner.
+const LEAST_ESCALATION: Duration = Duration::from_secs(30);
 const TIMEOUT_BOUNDS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_mins(5));
+
+/// Of the person behind a number.
+const LONGEST_NAME: usize = 40;
 
 /// Headers that the HTTP client or the signature sets itself.
 const RESERVED_HEADERS: [&str; 7] = [
@@ -75,6 +81,7 @@ fn twilio(section: &mut Section<'_>) -> Option<DestinationKind> {
         sid(text, "AC")
     });
     let auth_token = section.secret("auth_token", secret::check_token);
+    let previous_auth_token = section.secret("previous_auth_token", secret::check_token);
     let half_a_key = section.has("api_key_sid") != section.has("api_key_secret");
     if half_a_key {
         section.problem(
@@ -87,7 +94,9 @@ fn twilio(section: &mut Section<'_>) -> Option<DestinationKind> {
     });
     let api_key_secret = section.secret("api_key_secret", secret::check_token);
     let sender = sender(section);
-    let to = receivers(section);
+    let escalate_after = section.duration_or_none("escalate_after", None, LEAST_ESCALATION);
+    let (to, names) = receivers(section);
+    let pictures = section.boolean("pictures", false);
     let (least, most) = VALIDITY_BOUNDS;
     let validity = section.duration_between("validity", VALIDITY, least, most);
     let rate_limit = rate_limit(section, TWILIO_RATE);
@@ -96,13 +105,19 @@ fn twilio(section: &mut Section<'_>) -> Option<DestinationKind> {
         base_url,
         account_sid: account_sid?,
         auth_token: auth_token?,
+        previous_auth_token,
         api_key: api_key_sid.zip(api_key_secret),
         sender: sender?,
         to,
+        escalate_after,
+        names,
+        pictures,
         validity,
         rate_limit,
         timeout,
         allow_private,
+        // Known when [server] is read too.
+        public_url: None,
     }))
 }
 
@@ -125,22 +140,38 @@ fn sender(section: &mut Section<'_>) -> Option<Sender> {
         .or(service.map(Sender::MessagingService))
 }
 
-fn receivers(section: &mut Section<'_>) -> Vec<String> {
-    let Some(to) = section.texts("to") else {
-        return Vec::new();
+/// The numbers, and the names of those that stand behind one: "+15005550009" or "Ann +15005550009".
+fn receivers(section: &mut Section<'_>) -> (Vec<String>, BTreeMap<String, String>) {
+    let (mut to, mut names) = (Vec::new(), BTreeMap::new());
+    let Some(entries) = section.texts("to") else {
+        return (to, names);
     };
-    if to.is_empty() {
+    if entries.is_empty() {
         section.problem("to", "must name at least one number");
     }
-    for (index, number) in to.iter().enumerate() {
+    for entry in &entries {
+        let (name, number) = match entry.trim().rsplit_once(char::is_whitespace) {
+            Some((name, number)) => (name.trim(), number),
+            None => ("", entry.as_str()),
+        };
         if let Err(message) = phone_number(number) {
-            section.problem("to", &format!("holds {number:?}: {message}"));
+            section.problem("to", &format!("holds {entry:?}: {message}"));
         }
-        if to[..index].contains(number) {
+        if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+            section.problem(
+                "to",
+                &format!("holds {entry:?}: a name has at most {LONGEST_NAME} letters"),
+            );
+        }
+        if to.iter().any(|known| known == number) {
             section.problem("to", &format!("holds {number:?} twice"));
         }
+        if !name.is_empty() {
+            names.insert(number.to_owned(), name.to_owned());
+        }
+        to.push(number.to_owned());
     }
-    to
+    (to, names)
 }
 
 fn http(section: &mut Section<'_>) -> Option<DestinationKind> {

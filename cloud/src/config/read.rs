@@ -12,8 +12,8 @@ use super::destination::{base_url, optional_base_url};
 use super::layer::Layers;
 use super::section::Section;
 use super::{
-    Access, Config, Database, Engine, Notehub, Retention, Series, Server, Transform, Watch, check,
-    destination, expression, flow, secret, tutorial, units, user,
+    Access, Config, Database, DestinationKind, Engine, Notehub, Retention, Series, Server,
+    Transform, check, destination, expression, flow, secret, tutorial, units, user, watch,
 };
 
 const LISTEN: SocketAddr =
@@ -26,7 +26,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Sections of features still to come: checked, so that a file for them stays valid, and said to do
 /// nothing.
-const WITHOUT_EFFECT: [&str; 3] = ["watch", "retention", "notehub"];
+const WITHOUT_EFFECT: [&str; 2] = ["retention", "notehub"];
 
 /// The whole value with its warnings, or everything that is wrong.
 pub(super) fn config(mut layers: Layers) -> Result<(Config, Vec<String>), Vec<String>> {
@@ -68,7 +68,7 @@ pub(super) fn config(mut layers: Layers) -> Result<(Config, Vec<String>), Vec<St
         routes.extend(tutorial::route(&destinations));
         rules.extend(tutorial::rules(&destinations));
     }
-    let config = Config {
+    let mut config = Config {
         server,
         database,
         access,
@@ -78,11 +78,16 @@ pub(super) fn config(mut layers: Layers) -> Result<(Config, Vec<String>), Vec<St
         routes,
         rules,
         transform: transform(root.section("transform")),
-        watch: watch(root.section("watch")),
+        watch: watch::read(root.section("watch")),
         series: series(root.section("series")),
         retention: retention(root.section("retention")),
     };
     root.close();
+    for destination in &mut config.destinations {
+        if let DestinationKind::Twilio(twilio) = &mut destination.kind {
+            twilio.public_url.clone_from(&config.server.public_url);
+        }
+    }
     check::check(&config, &broken, &mut layers.problems, &mut layers.warnings);
     if layers.problems.is_empty() {
         Ok((config, layers.warnings))
@@ -190,15 +195,6 @@ fn transform(mut section: Section<'_>) -> Transform {
     };
     section.close();
     transform
-}
-
-fn watch(mut section: Section<'_>) -> Watch {
-    let watch = Watch {
-        silent_after: section.duration("silent_after", 90 * 60 * SECOND, SECOND),
-        notify: section.texts("notify").unwrap_or_default(),
-    };
-    section.close();
-    watch
 }
 
 fn series(mut section: Section<'_>) -> Series {

@@ -4,6 +4,7 @@
 mod layered;
 mod refused;
 mod shipped;
+mod watch;
 
 use super::*;
 
@@ -124,6 +125,45 @@ fn defaults_of_destinations_routes_and_rules() {
     );
     assert_eq!(rule.repeat, Some(Duration::from_hours(1)));
     assert_eq!(rule.value.source, "rule `r`: value");
+}
+
+#[test]
+fn people_behind_numbers_and_where_twilio_reaches_us() {
+    let config = accept(&format!(
+        "[server]\npublic_url='https://thermal.example.com/watch'\n{}pictures=true\n",
+        TWILIO.replace(
+            "['+15005550009']",
+            "['+15005550009', ' Ann  Lee +15005550011 ']"
+        )
+    ));
+    let (name, twilio) = config.phones().next().expect("a twilio destination");
+    assert_eq!((name, twilio.pictures), ("phone", true));
+    assert_eq!(twilio.to, ["+15005550009", "+15005550011"]);
+    assert_eq!(twilio.names["+15005550011"], "Ann  Lee");
+    assert_eq!(twilio.names.len(), 1);
+    assert_eq!(twilio.public_url, config.server.public_url);
+    let described = config.describe();
+    assert!(
+        described.contains("to +15005550009, Ann  Lee (+15005550011), texts valid for 15m, pictures follow, answers come to https://thermal.example.com/watch/twilio/inbound"),
+        "{described}"
+    );
+    let described = accept(TWILIO).describe();
+    assert!(
+        described.contains("nobody can answer")
+            && described.contains("server.public_url is not set"),
+        "{described}"
+    );
+    let warnings = |toml: &str| {
+        let layers = layer::combine(toml, &BTreeMap::new(), Path::new("")).expect("layers");
+        read::config(layers).expect("a configuration").1.join("\n")
+    };
+    assert_eq!(warnings(TWILIO), "");
+    assert!(
+        warnings(&format!("{TWILIO}pictures=true\n"))
+            .contains("no effect without server.public_url")
+    );
+    let unreachable = format!("[server]\npublic_url='https://thermal_watch.example.com'\n{TWILIO}");
+    assert!(warnings(&unreachable).contains("no address that Twilio takes"));
 }
 
 #[test]

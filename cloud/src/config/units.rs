@@ -124,7 +124,7 @@ pub(super) fn show_size(size: usize) -> String {
     }
 }
 
-pub(super) fn show_rate(rate: Option<RateLimit>) -> String {
+pub(crate) fn show_rate(rate: Option<RateLimit>) -> String {
     match rate {
         None => "no rate limit".to_owned(),
         Some(rate) => {

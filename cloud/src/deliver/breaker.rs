@@ -151,6 +151,14 @@ impl Breaker {
         }
     }
 
+    /// Until when nothing passes, unless it is closed.
+    pub fn until(&self) -> Option<DateTime<Utc>> {
+        match self.state {
+            State::Closed { .. } => None,
+            State::Open { until } | State::HalfOpen { until } => Some(until),
+        }
+    }
+
     /// How long an open breaker stays open, for pages and logs.
     pub fn wait(&self) -> Duration {
         self.wait.to_std().unwrap_or_default()

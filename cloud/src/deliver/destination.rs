@@ -158,6 +158,14 @@ impl Outcome {
         }
     }
 
+    /// Whether it failed with this error of Twilio's.
+    pub(super) fn is_twilio(&self, wanted: u32) -> bool {
+        let (Self::Retry { why, .. } | Self::Refused { why }) = self else {
+            return false;
+        };
+        matches!(why, Why::Twilio { code, .. } if *code == wanted)
+    }
+
     /// What an HTTP status means where an API does not say otherwise.
     ///
     /// A wrong token is not held against the delivery: it is mended in the configuration, and

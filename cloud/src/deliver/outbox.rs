@@ -251,13 +251,21 @@ pub async fn reclaim(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<u64> {
     Ok(done.rows_affected())
 }
 
+/// What the reason of a delivery begins with that was ended before anybody tried to send it.
+const WITHDRAWN: &str = "withdrawn: ";
+
 /// A notice of an incident, and how far it got.
 #[derive(Debug)]
 pub struct Notice {
     pub id: Uuid,
     pub destination: String,
     pub recipient: Option<String>,
+    /// Opened, escalated, reminder or resolved.
+    pub kind: Option<String>,
+    pub created_at: DateTime<Utc>,
     pub state: String,
+    /// It was taken back in time: nobody got it.
+    pub withdrawn: bool,
     /// An attempt may have arrived although that is not known.
     pub ambiguous: bool,
 }
@@ -266,16 +274,19 @@ pub struct Notice {
 pub async fn notices(connection: &mut PgConnection, incident: i64) -> sqlx::Result<Vec<Notice>> {
     sqlx::query_as!(
         Notice,
-        r#"SELECT s.id, s.destination, c.body ->> 'to' AS recipient, s.state, s.ambiguous_at IS NOT NULL AS "ambiguous!"
+        r#"SELECT s.id, s.destination, c.body ->> 'to' AS recipient, c.notice AS kind, c.created_at, s.state,
+                  coalesce(s.state = 'dead' AND s.ambiguous_at IS NULL AND starts_with(s.reason, $2), false) AS "withdrawn!",
+                  s.ambiguous_at IS NOT NULL AS "ambiguous!"
              FROM delivery_contents AS c JOIN delivery_states AS s USING (id)
             WHERE c.incident_id = $1 ORDER BY s.id FOR UPDATE OF s"#,
-        incident
+        incident,
+        WITHDRAWN
     )
     .fetch_all(connection)
     .await
 }
 
-/// Ends deliveries that are waiting, with the reason.
+/// Ends deliveries that are waiting, with the reason why they are withdrawn.
 pub async fn withdraw(
     connection: &mut PgConnection,
     ids: &[Uuid],
@@ -285,6 +296,7 @@ pub async fn withdraw(
     if ids.is_empty() {
         return Ok(());
     }
+    let reason = format!("{WITHDRAWN}{reason}");
     sqlx::query!("UPDATE delivery_states SET state = 'dead', ended_at = $2, reason = $3 WHERE id = ANY ($1) AND state = 'due'", ids, now, reason)
         .execute(connection)
         .await?;
@@ -306,32 +318,40 @@ pub enum Replay {
 
 /// Makes deliveries due again, with their attempts kept and a new allowance of tries. Returns how many.
 pub async fn replay(pool: &PgPool, choice: &Replay, now: DateTime<Utc>) -> sqlx::Result<u64> {
-    let (id, destination, from, to) = match choice {
-        Replay::One(id) => (Some(*id), None, None, None),
+    // Two statements, so that each goes by its index: there are many deliveries, and most of them arrived.
+    let done = match choice {
+        Replay::One(id) => {
+            sqlx::query!(
+                r#"UPDATE delivery_states SET state = 'due', due_at = $2, ended_at = NULL, reason = 'replayed on request', replayed_at = $2, attempts_before = attempts,
+                       -- One that is delivered is to be sent once more, and not to be found by a look-up.
+                       ambiguous_at = CASE WHEN state = 'delivered' THEN NULL ELSE ambiguous_at END
+                    WHERE id = $1 AND state IN ('dead', 'delivered')"#,
+                id,
+                now
+            )
+            .execute(pool)
+            .await?
+        }
         Replay::Dead {
             destination,
             from,
             to,
-        } => (None, destination.clone(), Some(*from), Some(*to)),
+        } => {
+            sqlx::query!(
+                r#"UPDATE delivery_states AS s SET state = 'due', due_at = $4, ended_at = NULL, reason = 'replayed on request', replayed_at = $4, attempts_before = attempts
+                    WHERE state = 'dead' AND ($1::text IS NULL OR destination = $1) AND ended_at >= $2 AND ended_at < $3
+                      -- Nobody is to be alarmed by what is over.
+                      AND NOT EXISTS (SELECT FROM delivery_contents AS c JOIN incidents AS i ON i.id = c.incident_id
+                                       WHERE c.id = s.id AND i.resolved_at IS NOT NULL)"#,
+                destination.as_deref(),
+                from,
+                to,
+                now
+            )
+            .execute(pool)
+            .await?
+        }
     };
-    let done = sqlx::query!(
-        r#"UPDATE delivery_states AS s SET state = 'due', due_at = $5, ended_at = NULL, reason = 'replayed on request', replayed_at = $5, attempts_before = attempts,
-               -- One that is delivered is to be sent once more, and not to be found by a look-up.
-               ambiguous_at = CASE WHEN state = 'delivered' THEN NULL ELSE ambiguous_at END
-            WHERE state IN ('dead', 'delivered')
-              AND CASE WHEN $1::uuid IS NOT NULL THEN id = $1
-                       ELSE state = 'dead' AND ($2::text IS NULL OR destination = $2) AND ended_at >= $3 AND ended_at < $4
-                            -- Nobody is to be alarmed by what is over.
-                            AND NOT EXISTS (SELECT FROM delivery_contents AS c JOIN incidents AS i ON i.id = c.incident_id
-                                             WHERE c.id = s.id AND i.resolved_at IS NOT NULL) END"#,
-        id,
-        destination,
-        from,
-        to,
-        now
-    )
-    .execute(pool)
-    .await?;
     Ok(done.rows_affected())
 }
 

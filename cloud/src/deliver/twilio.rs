@@ -9,11 +9,17 @@
 //! The list is asked for newest first and without `DateSent`: a text that still waits in Twilio's
 //! queue has no such date, and it is just the one we must not miss.
 //!
-//! Errors are known by their code, in one table; a code that is not in it is judged by its status.
+//! Errors are known by their code, in one table (`codes`); a code that is not in it is judged by its status.
+//!
+//! Where Twilio can reach us it is asked to report how far each text gets, at an address that holds the delivery's id, so
+//! that a report needs no look-up and may come before the answer to the sending. Twilio refuses a whole text for an
+//! address that it does not like; then that is the last thing it was asked, for a text matters more than its status.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use url::{Url, form_urlencoded};
@@ -24,7 +30,11 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::destination::{Attempted, Outbound, Outcome, Preview, Scope, Why};
 use super::exchange::{self, Answer, Client, End, HIDDEN, Setup};
+use super::media::{self, Picture};
 use crate::config::{self, Sender};
+use codes::{CODES, Meaning};
+
+pub mod codes;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 /// A page of the list, with room for long texts.
@@ -34,107 +44,6 @@ const PAGES: usize = 10;
 /// How far Twilio's clock may be behind ours. Two notices with the same text are further apart.
 const SKEW: TimeDelta = TimeDelta::minutes(5);
 
-/// What an error code means for the delivery.
-#[derive(Clone, Copy)]
-enum Meaning {
-    Final,
-    Later,
-    /// Nothing can be sent until somebody mends the account or the configuration.
-    Account,
-}
-
-const CODES: [(u32, Meaning, &str); 29] = [
-    (
-        14107,
-        Meaning::Final,
-        "too many texts between the same numbers, this looks like a loop",
-    ),
-    (20003, Meaning::Account, "wrong credentials"),
-    (
-        20008,
-        Meaning::Account,
-        "not possible with test credentials",
-    ),
-    (
-        20404,
-        Meaning::Account,
-        "no such account, check account_sid and base_url",
-    ),
-    (20429, Meaning::Later, "too many requests"),
-    (21211, Meaning::Final, "invalid number in `to`"),
-    (21212, Meaning::Final, "invalid number in `from`"),
-    (21266, Meaning::Final, "`to` and `from` are the same number"),
-    (
-        21408,
-        Meaning::Final,
-        "texts to this region are not enabled for the account",
-    ),
-    (21602, Meaning::Final, "the text is empty"),
-    (21603, Meaning::Final, "`from` is missing"),
-    (21604, Meaning::Final, "`to` is missing"),
-    (
-        21606,
-        Meaning::Final,
-        "the number in `from` is not one of the account that can send texts",
-    ),
-    (
-        21608,
-        Meaning::Final,
-        "a trial account can only text verified numbers",
-    ),
-    (
-        21610,
-        Meaning::Final,
-        "the recipient opted out; only their text START changes that",
-    ),
-    (21611, Meaning::Later, "the queue of this sender is full"),
-    (
-        21612,
-        Meaning::Final,
-        "no route from this sender to this number",
-    ),
-    (21614, Meaning::Final, "not a mobile number"),
-    (
-        21617,
-        Meaning::Final,
-        "the text is longer than 1,600 characters",
-    ),
-    (
-        21659,
-        Meaning::Final,
-        "the number in `from` is not a Twilio number",
-    ),
-    (
-        21660,
-        Meaning::Final,
-        "the number in `from` belongs to another account",
-    ),
-    (21705, Meaning::Final, "no such messaging service"),
-    (30002, Meaning::Account, "the account is suspended"),
-    (30003, Meaning::Final, "the phone cannot be reached"),
-    (
-        30006,
-        Meaning::Final,
-        "a landline or an unreachable carrier",
-    ),
-    (
-        30007,
-        Meaning::Final,
-        "filtered by the carrier or by Twilio",
-    ),
-    (
-        30034,
-        Meaning::Final,
-        "the number in `from` is not registered for A2P 10DLC",
-    ),
-    (30036, Meaning::Final, "the validity period is over"),
-    (
-        30450,
-        Meaning::Final,
-        "blocked by protection against SMS pumping",
-    ),
-];
-
 pub(super) struct Twilio {
     client: Client,
     messages: Url,
@@ -142,13 +51,22 @@ pub(super) struct Twilio {
     /// In whole seconds, as Twilio wants it.
     validity: u64,
     timeout: std::time::Duration,
+    /// Where Twilio reaches us, if it can.
+    public_url: Option<Url>,
+    /// What links to pictures are made with.
+    token: SecretString,
+    /// Set when Twilio did not like the address for statuses.
+    unreported: AtomicBool,
 }
 
 /// What a delivery to Twilio holds.
 #[derive(Deserialize)]
 struct Text {
     to: String,
-    text: String,
+    #[serde(rename = "text")]
+    words: String,
+    /// Shown with the text.
+    picture: Option<Picture>,
 }
 
 impl Twilio {
@@ -189,6 +107,9 @@ impl Twilio {
             sender: config.sender.clone(),
             validity: config.validity.as_secs().clamp(1, 36_000),
             timeout: config.timeout,
+            public_url: config.public_url.clone().filter(media::reachable),
+            token: config.auth_token.clone(),
+            unreported: AtomicBool::new(false),
         })
     }
 
@@ -197,6 +118,10 @@ impl Twilio {
             Ok(text) => text,
             Err(why) => return exchange::unanswered(Outcome::Refused { why }),
         };
+        if text.picture.is_some() && self.public_url.is_none() {
+            let why = Why::Body("Twilio fetches pictures from server.public_url".to_owned());
+            return exchange::unanswered(Outcome::Refused { why });
+        }
         if let Some(since) = one.ambiguous_before {
             // The limit is for all pages together, so that a lease can be reckoned with.
             let looked = tokio::time::timeout(self.timeout, self.look_up(&text, since, now)).await;
@@ -210,17 +135,23 @@ impl Twilio {
         }
         let request = self
             .client
-            .post(self.messages.clone(), self.form(&text))
+            .post(self.messages.clone(), self.form(one, &text, now))
             .header(CONTENT_TYPE, HeaderValue::from_static(FORM));
         match self.client.exchange(request, exchange::READ, now).await {
             Err(outcome) => exchange::unanswered(outcome),
-            Ok(answer) => self.client.attempted(read(&answer), &answer),
+            Ok(answer) => {
+                let outcome = read(&answer);
+                if outcome.is_twilio(codes::CALLBACK) {
+                    self.unreported.store(true, Ordering::Relaxed);
+                }
+                self.client.attempted(outcome, &answer)
+            }
         }
     }
 
     pub(super) fn preview(&self, one: &Outbound) -> Preview {
         let body = match Text::of(one) {
-            Ok(text) => self.form(&text),
+            Ok(text) => self.form(one, &text, one.created_at),
             Err(why) => why.to_string(),
         };
         Preview {
@@ -234,15 +165,27 @@ impl Twilio {
         }
     }
 
-    fn form(&self, text: &Text) -> String {
+    fn form(&self, one: &Outbound, text: &Text, now: DateTime<Utc>) -> String {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("To", &text.to);
         match &self.sender {
             Sender::From(number) => form.append_pair("From", number),
             Sender::MessagingService(sid) => form.append_pair("MessagingServiceSid", sid),
         };
-        form.append_pair("Body", &text.text)
+        form.append_pair("Body", &text.words)
             .append_pair("ValidityPeriod", &self.validity.to_string());
+        if let Some(base) = &self.public_url {
+            if !self.unreported.load(Ordering::Relaxed) {
+                let path = format!("/twilio/status?delivery={}", one.id);
+                form.extend_pairs(
+                    media::public(Some(base), &path).map(|url| ("StatusCallback", url)),
+                );
+            }
+            if let Some(picture) = &text.picture {
+                let link = media::link(base, &self.token, picture, now + media::GOOD_FOR);
+                form.append_pair("MediaUrl", &link);
+            }
+        }
         form.finish()
     }
 
@@ -330,7 +273,7 @@ impl Text {
         let text: Self = serde_json::from_str(&one.body).map_err(|_| {
             Why::Body(r#"it is not of the form {"to":"+1...","text":"..."}"#.to_owned())
         })?;
-        if text.to.trim().is_empty() || text.text.trim().is_empty() {
+        if text.to.trim().is_empty() || text.words.trim().is_empty() {
             return Err(Why::Body("it has no number or no text".to_owned()));
         }
         Ok(text)
@@ -341,7 +284,7 @@ impl Text {
         // A trial account puts a sentence of its own before the text.
         let same = message["body"]
             .as_str()
-            .is_some_and(|body| body.trim().ends_with(self.text.trim()));
+            .is_some_and(|body| body.trim().ends_with(self.words.trim()));
         let to = message["to"].as_str().is_none_or(|to| to == self.to.trim());
         same && to && created(message).is_none_or(|at| at >= since)
     }

@@ -5,6 +5,8 @@
 //! Faults can be planned, among them the ambiguous ones: the message is accepted but the sender sees a 500 or a
 //! closed connection. As with the real service nothing makes a repeated send safe, so a sender that does not look
 //! first will text twice here as well.
+//! What Twilio posts of itself, texts of phones and statuses of messages, is made and signed here (`webhook`) and posted by
+//! whoever asked for it, so that it comes when a test says.
 //! Form fields that Twilio does not know are a complaint: the real service would ignore a misspelt one silently.
 
 use std::sync::{Arc, Mutex};
@@ -30,7 +32,10 @@ use super::segments::Segments;
 use super::stand_in::{Answer, Complaints, Fault, Faults, Serving, lock, media_type, reply};
 
 use form::Draft;
+pub use webhook::Webhook;
+
 mod form;
+mod webhook;
 
 /// No text message form comes near this.
 const READ_LIMIT: usize = 64 * 1024;
@@ -44,6 +49,10 @@ pub struct Message {
     pub from: String,
     pub body: String,
     pub validity_seconds: Option<u32>,
+    /// Where its statuses are to be told.
+    pub status_callback: Option<String>,
+    /// The pictures to fetch and show.
+    pub media: Vec<String>,
     pub segments: Segments,
     pub at: DateTime<Utc>,
 }
@@ -124,6 +133,53 @@ impl TwilioStandIn {
         self.shared.faults.forget();
     }
 
+    /// What Twilio would post to `url` because a phone sent this text. The id is new each time.
+    pub fn inbound(&self, url: &str, from: &str, body: &str) -> Webhook {
+        let sid = format!("SM{}", Uuid::now_v7().simple());
+        self.inbound_as(url, &sid, from, body)
+    }
+
+    /// The same under a given id, for repeats.
+    pub fn inbound_as(&self, url: &str, sid: &str, from: &str, body: &str) -> Webhook {
+        let fields = [
+            ("ToCountry", "US"),
+            ("MessageSid", sid),
+            ("SmsSid", sid),
+            ("SmsMessageSid", sid),
+            ("AccountSid", &self.shared.options.account_sid),
+            ("From", from),
+            ("To", "+15005550006"),
+            ("Body", body),
+            ("NumMedia", "0"),
+            ("NumSegments", "1"),
+            ("SmsStatus", "received"),
+            ("ApiVersion", "2010-04-01"),
+        ];
+        self.signed(url, &fields)
+    }
+
+    /// What Twilio would post about a message that it accepted, to the address that came with it.
+    pub fn status(&self, message: &Message, status: &str, error: Option<u32>) -> Option<Webhook> {
+        let error = error.map(|code| code.to_string());
+        let mut fields = vec![
+            ("MessageSid", message.sid.as_str()),
+            ("SmsSid", &message.sid),
+            ("AccountSid", &self.shared.options.account_sid),
+            ("From", &message.from),
+            ("To", &message.to),
+            ("MessageStatus", status),
+            ("SmsStatus", status),
+            ("ApiVersion", "2010-04-01"),
+        ];
+        fields.extend(error.as_deref().map(|code| ("ErrorCode", code)));
+        Some(self.signed(message.status_callback.as_deref()?, &fields))
+    }
+
+    /// Any form, signed for an address.
+    pub fn signed(&self, url: &str, fields: &[(&str, &str)]) -> Webhook {
+        Webhook::new(&self.shared.options.auth_token, url, fields)
+    }
+
     pub async fn stop(self) {
         self.serving.stop().await;
     }
@@ -150,12 +206,18 @@ impl Shared {
     /// Takes a message in and says what Twilio would.
     fn accept(&self, draft: Draft, now: DateTime<Utc>) -> String {
         let message = Message {
-            sid: format!("SM{}", Uuid::now_v7().simple()),
+            sid: format!(
+                "{}{}",
+                if draft.media.is_empty() { "SM" } else { "MM" },
+                Uuid::now_v7().simple()
+            ),
             segments: Segments::of(&draft.body),
             to: draft.to,
             from: draft.from,
             body: draft.body,
             validity_seconds: draft.validity_seconds,
+            status_callback: draft.status_callback,
+            media: draft.media,
             at: now,
         };
         let answer = self.resource(&message, "queued", None).to_string();
@@ -186,7 +248,7 @@ impl Shared {
             "error_message": null,
             "from": from,
             "messaging_service_sid": service,
-            "num_media": "0",
+            "num_media": message.media.len().to_string(),
             "num_segments": message.segments.count.to_string(),
             "price": null,
             "price_unit": "USD",

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::App;
+use crate::config::SILENT;
 
 /// Prometheus text; if the database is away it says so in `cloud_database_up`, and nothing else.
 pub async fn render(app: &App) -> String {
@@ -72,7 +73,9 @@ async fn gather(app: &App) -> sqlx::Result<Vec<Gauge>> {
         });
         known.collect()
     };
-    let rules = app.processor.plan.rules.iter().map(|rule| {
+    let silent = firing.iter().find(|row| row.rule == SILENT);
+    let silent = silent.map_or(0.0, |row| row.count);
+    let rules = app.processor.plan.watched().map(|rule| {
         let name = &rule.config.name;
         (
             label("rule", name),
@@ -117,6 +120,11 @@ async fn gather(app: &App) -> sqlx::Result<Vec<Gauge>> {
             name: "cloud_incidents_firing",
             help: "Open incidents, by rule.",
             values: rules.collect(),
+        },
+        Gauge {
+            name: "cloud_stations_silent",
+            help: "Stations that are overdue.",
+            values: vec![(String::new(), silent)],
         },
         Gauge {
             name: "cloud_frames_incomplete",

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 mod condition;
 mod cooldown;
+pub mod telling;
 
 pub use condition::{Condition, rounded};
 pub use cooldown::{NoReminder, Notify, Reminder, opening_notice, reminder};

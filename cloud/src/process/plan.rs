@@ -9,10 +9,13 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
+use url::Url;
 
 use super::alert::Condition;
 use super::transform::{Outcome, Program, TransformError, Transforms};
-use crate::config::{self, Config, DestinationKind, Expression, Scope};
+use crate::config::{self, Config, DestinationKind, Expression, SILENT, Scope, Sender};
+use crate::deliver::media;
+use crate::watch::rhythm;
 
 /// So many time-outs in a row, and an expression is suspended.
 const STRIKES: u32 = 3;
@@ -24,6 +27,19 @@ pub struct Plan {
     pub series: Option<Guarded>,
     pub routes: Vec<Route>,
     pub rules: Vec<Rule>,
+    /// None if nobody watches for silent stations.
+    pub silence: Option<Silence>,
+    /// `server.public_url`, for links to our pages.
+    pub public_url: Option<Url>,
+    /// The destinations whose phones are shown pictures.
+    pub pictures: Vec<Phones>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Phones {
+    pub destination: String,
+    /// The number that texts come from, unless a messaging service chooses it.
+    pub from: Option<String>,
 }
 
 #[derive(Debug)]
@@ -41,13 +57,37 @@ pub struct Rule {
     pub value: Guarded,
     pub message: Option<Guarded>,
     pub recipients: Vec<Recipient>,
+    /// How long the next recipients wait after those of step 0, 1, … were told; empty without escalation.
+    pub waits: Vec<TimeDelta>,
+}
+
+/// How the silence of a station is watched and told.
+#[derive(Debug)]
+pub struct Silence {
+    pub patience: rhythm::Patience,
+    /// No note is judged by it; it says how severe it is and who is told.
+    pub rule: Rule,
+}
+
+/// Whose incident it is: a rule's, by its place in the plan, or the watch's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    Rule(usize),
+    Silence,
 }
 
 /// Who is told of an incident.
 #[derive(Debug, Clone)]
 pub enum Recipient {
-    Phone { destination: String, number: String },
-    Http { destination: String },
+    Phone {
+        destination: String,
+        number: String,
+        /// Those of step 0 are told at once, those of 1 when nobody of step 0 acknowledged, and so on.
+        step: i32,
+    },
+    Http {
+        destination: String,
+    },
 }
 
 impl Recipient {
@@ -57,8 +97,16 @@ impl Recipient {
             Self::Phone {
                 destination,
                 number,
+                ..
             } => (destination.clone(), Some(number.clone())),
             Self::Http { destination } => (destination.clone(), None),
+        }
+    }
+
+    pub fn step(&self) -> i32 {
+        match self {
+            Self::Phone { step, .. } => *step,
+            Self::Http { .. } => 0,
         }
     }
 }
@@ -107,66 +155,158 @@ impl Plan {
                 config: route.clone(),
             })
             .collect();
-        let rules = config
-            .rules
-            .iter()
-            .filter_map(|rule| {
-                let message = rule
-                    .message
-                    .as_ref()
-                    .and_then(|expression| step(format!("rule {} message", rule.name), expression));
-                let value = step(format!("rule {}", rule.name), &rule.value)?;
-                Some(Rule {
-                    condition: Condition::from(rule),
-                    recipients: recipients(config, rule),
-                    scope: rule.scope(),
-                    config: rule.clone(),
-                    value,
-                    message,
-                })
+        let mut compiled = |rule: &config::Rule| {
+            let message = rule
+                .message
+                .as_ref()
+                .and_then(|expression| step(format!("rule {} message", rule.name), expression));
+            let value = step(format!("rule {}", rule.name), &rule.value)?;
+            let (recipients, waits) = recipients(config, rule);
+            Some(Rule {
+                condition: Condition::from(rule),
+                recipients,
+                waits,
+                scope: rule.scope(),
+                config: rule.clone(),
+                value,
+                message,
             })
-            .collect();
+        };
+        let rules = config.rules.iter().filter_map(&mut compiled).collect();
+        let watch = &config.watch;
+        let silence = watch.enabled.then(|| {
+            Some(Silence {
+                rule: compiled(&watch.rule())?,
+                patience: rhythm::Patience {
+                    silent_after: delta(watch.silent_after),
+                    grace: delta(watch.grace),
+                },
+            })
+        });
         if bad.is_empty() {
             Ok(Self {
                 series,
                 routes,
                 rules,
+                silence: silence.flatten(),
+                public_url: config.server.public_url.clone(),
+                pictures: pictures(config),
             })
         } else {
             Err(bad)
         }
     }
 
+    /// A short address of an incident's page.
+    pub fn link(&self, incident: i64) -> Option<String> {
+        media::public(self.public_url.as_ref(), &format!("/i/{incident}"))
+    }
+
     pub fn rule(&self, name: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.config.name == name)
     }
+
+    /// Whose incidents bear this name.
+    pub fn which(&self, name: &str) -> Option<Which> {
+        if name == SILENT {
+            return self.silence.as_ref().map(|_| Which::Silence);
+        }
+        let rule = self.rules.iter().position(|rule| rule.config.name == name);
+        rule.map(Which::Rule)
+    }
+
+    pub fn of(&self, which: Which) -> Option<&Rule> {
+        match which {
+            Which::Rule(index) => self.rules.get(index),
+            Which::Silence => self.silence.as_ref().map(|silence| &silence.rule),
+        }
+    }
+
+    /// Everything that may have open incidents.
+    pub fn watched(&self) -> impl Iterator<Item = &Rule> {
+        let silence = self.silence.as_ref().map(|silence| &silence.rule);
+        self.rules.iter().chain(silence)
+    }
+
+    /// Whether a silent station mutes its other incidents: only where somebody is told that it is silent.
+    pub fn silence_mutes(&self) -> bool {
+        self.silence
+            .as_ref()
+            .is_some_and(|silence| !silence.rule.recipients.is_empty())
+    }
 }
 
-fn recipients(config: &Config, rule: &config::Rule) -> Vec<Recipient> {
-    let notified = config
+/// Who gets the picture of an incident: phones in reach of what Twilio can fetch.
+fn pictures(config: &Config) -> Vec<Phones> {
+    let within_reach = config.phones().filter(|(_, twilio)| {
+        let url = twilio.public_url.as_ref();
+        twilio.pictures && url.is_some_and(media::reachable)
+    });
+    let phones = within_reach.map(|(name, twilio)| Phones {
+        destination: name.to_owned(),
+        from: match &twilio.sender {
+            Sender::From(number) => Some(number.clone()),
+            Sender::MessagingService(_) => None,
+        },
+    });
+    phones.collect()
+}
+
+/// Who is told of a rule's incidents, and how long the next ones wait after each step.
+///
+/// With several destinations that escalate, the steps are all moments at which somebody new is told.
+fn recipients(config: &Config, rule: &config::Rule) -> (Vec<Recipient>, Vec<TimeDelta>) {
+    let notified: Vec<_> = config
         .destinations
         .iter()
-        .filter(|destination| rule.notify.contains(&destination.name));
-    notified
-        .flat_map(|destination| {
-            let name = &destination.name;
-            match &destination.kind {
-                DestinationKind::Twilio(twilio) => twilio
-                    .to
-                    .iter()
-                    .map(|number| Recipient::Phone {
+        .filter(|destination| rule.notify.contains(&destination.name))
+        .collect();
+    let delay = |twilio: &config::Twilio, index: usize| {
+        let apart = twilio.escalate_after.map_or(TimeDelta::zero(), delta);
+        let times = i32::try_from(index).unwrap_or(i32::MAX);
+        apart.checked_mul(times).unwrap_or(TimeDelta::MAX)
+    };
+    let mut moments: Vec<TimeDelta> = vec![TimeDelta::zero()];
+    for destination in &notified {
+        if let DestinationKind::Twilio(twilio) = &destination.kind {
+            moments.extend((0..twilio.to.len()).map(|index| delay(twilio, index)));
+        }
+    }
+    moments.sort_unstable();
+    moments.dedup();
+    let step = |delay: TimeDelta| {
+        let place = moments.iter().position(|moment| *moment == delay);
+        place
+            .and_then(|place| i32::try_from(place).ok())
+            .unwrap_or_default()
+    };
+    let mut recipients = Vec::new();
+    for destination in notified {
+        let name = &destination.name;
+        match &destination.kind {
+            DestinationKind::Twilio(twilio) => {
+                recipients.extend(twilio.to.iter().enumerate().map(|(index, number)| {
+                    Recipient::Phone {
                         destination: name.clone(),
                         number: number.clone(),
-                    })
-                    .collect(),
-                DestinationKind::Http(_) => vec![Recipient::Http {
-                    destination: name.clone(),
-                }],
-                // Refused by the configuration's checks: there is nobody to tell at Ubidots.
-                DestinationKind::Ubidots(_) => Vec::new(),
+                        step: step(delay(twilio, index)),
+                    }
+                }));
             }
-        })
-        .collect()
+            DestinationKind::Http(_) => recipients.push(Recipient::Http {
+                destination: name.clone(),
+            }),
+            // Refused by the configuration's checks: there is nobody to tell at Ubidots.
+            DestinationKind::Ubidots(_) => {}
+        }
+    }
+    let waits = moments.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    (recipients, waits)
+}
+
+/// A duration beyond chrono's range is as good as for ever.
+fn delta(duration: std::time::Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
 /// The program that a worker process of the other engine is started from: this one.

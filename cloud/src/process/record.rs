@@ -311,26 +311,45 @@ pub async fn set_aside(
 
 /// Puts stored events back into the queue; what they already led to stays as it is. Returns how many.
 pub async fn replay(pool: &PgPool, choice: &Replay, now: DateTime<Utc>) -> sqlx::Result<u64> {
-    let (uid, window, errors) = match choice {
-        Replay::Event(uid) => (Some(uid.as_str()), (None, None), None),
-        Replay::Window { from, to } => (None, (Some(*from), Some(*to)), None),
-        Replay::Errors { part } => (None, (None, None), Some(part.as_deref().unwrap_or(""))),
+    // Three statements, so that each goes by its index.
+    let done = match choice {
+        Replay::Event(uid) => {
+            sqlx::query!(
+                r#"INSERT INTO pending_events (shard, captured_at, uid, queued_at, again)
+                   SELECT shard_of(device), captured_at, uid, $2, true FROM received_events WHERE uid = $1
+                   ON CONFLICT (shard, captured_at, uid) DO UPDATE SET again = true"#,
+                uid,
+                now
+            )
+            .execute(pool)
+            .await?
+        }
+        Replay::Window { from, to } => {
+            sqlx::query!(
+                r#"INSERT INTO pending_events (shard, captured_at, uid, queued_at, again)
+                   SELECT shard_of(device), captured_at, uid, $3, true FROM received_events WHERE captured_at >= $1 AND captured_at < $2
+                   ON CONFLICT (shard, captured_at, uid) DO UPDATE SET again = true"#,
+                from,
+                to,
+                now
+            )
+            .execute(pool)
+            .await?
+        }
+        Replay::Errors { part } => {
+            sqlx::query!(
+                r#"INSERT INTO pending_events (shard, captured_at, uid, queued_at, again)
+                   SELECT shard_of(r.device), r.captured_at, r.uid, $2, true
+                     FROM (SELECT DISTINCT event_uid FROM event_errors WHERE $1::text IS NULL OR part = $1) AS e
+                     JOIN received_events AS r ON r.uid = e.event_uid
+                   ON CONFLICT (shard, captured_at, uid) DO UPDATE SET again = true"#,
+                part.as_deref(),
+                now
+            )
+            .execute(pool)
+            .await?
+        }
     };
-    let done = sqlx::query!(
-        r#"INSERT INTO pending_events (shard, captured_at, uid, queued_at, again)
-           SELECT shard_of(device), captured_at, uid, $5, true FROM received_events
-            WHERE uid = $1
-               OR captured_at >= $2 AND captured_at < $3
-               OR uid IN (SELECT event_uid FROM event_errors WHERE part = $4 OR $4 = '')
-           ON CONFLICT (shard, captured_at, uid) DO UPDATE SET again = true"#,
-        uid,
-        window.0,
-        window.1,
-        errors,
-        now
-    )
-    .execute(pool)
-    .await?;
     Ok(done.rows_affected())
 }
 

@@ -1,20 +1,25 @@
-//! The API for people and scripts: what happened to an event, what is open, what waits, and `replay` and acknowledge.
+//! The API for people and scripts: what happened to an event, what is open, what waits, and what can be done about it.
+
+/// What waits, died or arrived.
+pub mod deliveries;
+/// What is open and what is over.
+pub mod incidents;
+/// What nobody is told of for a time.
+pub mod silences;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::frames;
 use super::person::Person;
 use crate::App;
 use crate::audit::{self, Action, Actor};
-use crate::config::PEOPLE;
 use crate::deliver::{Lane, outbox};
 use crate::error::Error;
-use crate::process::{incident, record};
+use crate::process::record;
 
 const MOST_ROWS: i64 = 1_000;
 
@@ -50,102 +55,6 @@ pub async fn event(State(app): State<App>, Path(uid): Path<String>) -> Answer {
     .fetch_optional(&app.pool)
     .await?;
     row.map(Json).ok_or(Error::NotFound("event"))
-}
-
-#[derive(Debug, Deserialize)]
-pub struct WhichIncidents {
-    open: Option<bool>,
-}
-
-pub async fn incidents(State(app): State<App>, Query(which): Query<WhichIncidents>) -> Answer {
-    // The picture nearest to the opening, if there is one of that day; the index gives it from either side.
-    let rows = sqlx::query!(
-        r#"SELECT to_jsonb(i) AS "incident!", i.device AS "device!", f.at AS "at?", f.event_uid AS "event_uid?"
-             FROM (SELECT * FROM incidents WHERE $1::bool IS NULL OR (resolved_at IS NULL) = $1 ORDER BY id DESC LIMIT $2) AS i
-             LEFT JOIN LATERAL (
-                  SELECT at, event_uid FROM (
-                      (SELECT at, event_uid FROM frames WHERE device = i.device AND at >= i.opened_at AND at <= i.opened_at + interval '1 day' ORDER BY at LIMIT 1)
-                      UNION ALL
-                      (SELECT at, event_uid FROM frames WHERE device = i.device AND at < i.opened_at AND at >= i.opened_at - interval '1 day' ORDER BY at DESC LIMIT 1)) AS n
-                   ORDER BY abs(extract(epoch FROM n.at - i.opened_at)) LIMIT 1) AS f ON true
-            ORDER BY i.id DESC"#,
-        which.open,
-        MOST_ROWS
-    )
-    .fetch_all(&app.pool)
-    .await?;
-    let incidents: Vec<Value> = rows
-        .into_iter()
-        .map(|row| {
-            let frame = row.at.zip(row.event_uid).map(|(at, event)| {
-                let link = frames::link(&row.device, &event);
-                json!({ "at": at, "event": event, "href": link, "png": format!("{link}.png") })
-            });
-            let mut incident = row.incident;
-            incident["frame"] = frame.into();
-            incident
-        })
-        .collect();
-    Ok(Json(json!({ "incidents": incidents })))
-}
-
-/// Who takes it. Somebody with a name of their own need not say, and cannot say another.
-#[derive(Debug, Default, Deserialize)]
-pub struct Acknowledgement {
-    by: Option<String>,
-}
-
-pub async fn acknowledge(
-    State(app): State<App>,
-    person: Person,
-    Path(id): Path<i64>,
-    Json(acknowledgement): Json<Acknowledgement>,
-) -> Answer {
-    let mut actor = person.actor();
-    if person.name == PEOPLE && person.csrf.is_none() {
-        let by = acknowledgement.by.as_deref().map_or("", str::trim);
-        if by.is_empty() || by.chars().count() > 100 || by.contains('\0') {
-            return Err(Error::Unprocessable(
-                "`by` is who takes it: a name of 1 to 100 characters".into(),
-            ));
-        }
-        by.clone_into(&mut actor.name);
-    }
-    if incident::acknowledge(&app.pool, id, &actor, app.clock.now()).await? {
-        tracing::info!(incident.id = id, by = actor.name, "incident acknowledged");
-        Ok(Json(json!({ "incident": id, "status": "acknowledged" })))
-    } else {
-        Err(Error::NotFound("open incident"))
-    }
-}
-
-#[derive(Debug, Deserialize)]
-pub struct WhichDeliveries {
-    state: Option<String>,
-    destination: Option<String>,
-}
-
-pub async fn deliveries(State(app): State<App>, Query(which): Query<WhichDeliveries>) -> Answer {
-    const STATES: [&str; 4] = ["due", "leased", "delivered", "dead"];
-    if let Some(state) = &which.state
-        && !STATES.contains(&state.as_str())
-    {
-        return Err(Error::Unprocessable(format!(
-            "`state` is one of {}",
-            STATES.join(", ")
-        )));
-    }
-    let rows = sqlx::query_scalar!(
-        r#"SELECT coalesce(jsonb_agg(d ORDER BY d.created_at DESC), '[]') AS "rows!"
-             FROM (SELECT * FROM deliveries WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR destination = $2)
-                    ORDER BY created_at DESC LIMIT $3) AS d"#,
-        which.state,
-        which.destination,
-        MOST_ROWS
-    )
-    .fetch_one(&app.pool)
-    .await?;
-    Ok(Json(json!({ "deliveries": rows })))
 }
 
 /// What to do again; exactly one of these.

@@ -133,11 +133,24 @@ pub async fn frame(
         return Ok((caching, Json(frame.told(&device, suspect))).into_response());
     }
     let marked = mark.then(|| suspect.unwrap_or_else(|| frame.hottest()));
-    let png = picture::png(&frame.pixels, frame.size(), scale, marked).map_err(|error| {
-        tracing::error!(error = %error, event.uid = frame.event_uid, "frame not drawn");
-        Error::Unavailable("the picture cannot be drawn".into())
-    })?;
+    let png = frame.png(scale, marked)?;
     Ok((caching, [(header::CONTENT_TYPE, "image/png")], png).into_response())
+}
+
+/// A frame as a picture with its place of interest marked, by the event that brought it.
+pub async fn drawn(
+    pool: &PgPool,
+    device: &str,
+    event: &str,
+    scale: u32,
+) -> Result<Option<Vec<u8>>, Error> {
+    let Some(frame) = Frame::find(pool, device, event).await? else {
+        return Ok(None);
+    };
+    let suspect = frame.suspect(pool, device).await?;
+    frame
+        .png(scale, Some(suspect.unwrap_or_else(|| frame.hottest())))
+        .map(Some)
 }
 
 #[derive(Debug)]
@@ -201,6 +214,13 @@ impl Frame {
             .iter()
             .fold(0, |number: u128, byte| number << 8 | u128::from(*byte));
         format!("\"{half:032x}\"")
+    }
+
+    fn png(&self, scale: u32, marked: Option<(usize, usize)>) -> Result<Vec<u8>, Error> {
+        picture::png(&self.pixels, self.size(), scale, marked).map_err(|error| {
+            tracing::error!(error = %error, event.uid = self.event_uid, "frame not drawn");
+            Error::Unavailable("the picture cannot be drawn".into())
+        })
     }
 
     fn size(&self) -> (usize, usize) {

@@ -6,6 +6,10 @@
 
 /// Who did what.
 pub mod audit;
+/// What waits, failed or died, and why.
+pub mod deliveries;
+/// What is open and what was, and what to do about it.
+pub mod incidents;
 /// All stations at a glance.
 pub mod overview;
 /// Signing in and out.
@@ -19,10 +23,11 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use sqlx::PgPool;
+use url::form_urlencoded;
 
 use super::person::Person;
 use crate::error::Error;
@@ -116,6 +121,49 @@ pub fn ago(at: &DateTime<Utc>, now: &DateTime<Utc>) -> Ago {
     Ago(*at, *now)
 }
 
+/// How long something lasts, to the two largest units that matter.
+pub fn lasting(time: TimeDelta) -> String {
+    let minutes = time.num_minutes();
+    let (days, hours) = (minutes / 1_440, minutes / 60 % 24);
+    match minutes {
+        ..=0 => "under a minute".into(),
+        1..=59 => format!("{minutes} min"),
+        60..=1_439 if minutes % 60 == 0 => format!("{hours} h"),
+        60..=1_439 => format!("{hours} h {} min", minutes % 60),
+        _ if hours == 0 => format!("{days} d"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+/// A measured value: no more digits than help.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "templates hand over references"
+)]
+pub fn number(value: &f64) -> String {
+    let digits = if value.abs() < 100.0 { 4 } else { 1 };
+    let text = format!("{value:.digits$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
+/// An address of ours with its query; what has no value is left out.
+pub fn address(path: &str, query: &[(&str, Option<String>)]) -> String {
+    let mut text = form_urlencoded::Serializer::new(String::new());
+    let given = query
+        .iter()
+        .filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+    let query = text.extend_pairs(given).finish();
+    if query.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{query}")
+    }
+}
+
 /// A device's uid or another name as a part of an address.
 pub fn segment(name: &str) -> String {
     utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
@@ -178,5 +226,38 @@ pub async fn shown_as_page(request: Request, next: Next) -> Response {
             shown
         }
         Err(error) => error.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_numbers_are_short() {
+        let lasts = |minutes, expected: &str| {
+            assert_eq!(lasting(TimeDelta::minutes(minutes)), expected);
+        };
+        lasts(0, "under a minute");
+        lasts(-5, "under a minute");
+        lasts(59, "59 min");
+        lasts(60, "1 h");
+        lasts(61, "1 h 1 min");
+        lasts(1_440, "1 d");
+        lasts(3_000, "2 d 2 h");
+        let check = |value: f64, expected: &str| assert_eq!(number(&value), expected);
+        check(0.9, "0.9");
+        check(0.123_46, "0.1235");
+        check(70.0, "70");
+        check(1_234.56, "1234.6");
+        check(-3.0, "-3");
+        check(0.0, "0");
+    }
+
+    #[test]
+    fn addresses_leave_out_what_is_not_given() {
+        let address = |rule: Option<&str>| address("/x", &[("a", None), ("r", rule.map(str::to_owned))]);
+        assert_eq!(address(None), "/x");
+        assert_eq!(address(Some("a&b=\u{e9}")), "/x?r=a%26b%3D%C3%A9");
     }
 }

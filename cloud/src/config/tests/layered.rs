@@ -180,7 +180,7 @@ fn files_beside_the_configuration() {
     let route = "[[route]]\nname='r'\ndestination='u'\ntransform_file='route.jsonata'\n";
     let file = folder.write(
         "cloud.toml",
-        &format!("{destination}{route}[watch]\nsilent_after='1h'\n"),
+        &format!("{destination}{route}[retention]\nevents='1y'\n"),
     );
     let loaded = Config::load(Some(&file), &BTreeMap::new()).expect("a good configuration");
     let transform = loaded.config.routes[0]
@@ -203,7 +203,7 @@ fn files_beside_the_configuration() {
         "{warnings}"
     );
     assert!(
-        warnings.contains("[watch] is read but has no effect in this version"),
+        warnings.contains("[retention] is read but has no effect in this version"),
         "{warnings}"
     );
     assert_eq!(loaded.warnings.len(), 2, "{warnings}");

@@ -253,6 +253,27 @@ fn twilio_destinations_that_cannot_be() {
             vec!["it must be MG followed"],
         ),
         (
+            twilio(
+                "account_sid='AC1'\nfrom='+15005550006'\nto=['Ann +15005550009','+15005550009','Ben','Ben 5005550009']\n",
+            ),
+            vec![
+                "holds \"+15005550009\" twice",
+                "holds \"Ben\": it must be in the international form",
+                "holds \"Ben 5005550009\": it must be in the international form",
+            ],
+        ),
+        (
+            twilio(&format!(
+                "account_sid='AC1'\nfrom='+15005550006'\nto=['{} +15005550009']\n",
+                "A".repeat(41)
+            )),
+            vec!["a name has at most 40 letters"],
+        ),
+        (
+            format!("{TWILIO}previous_auth_token='a b'\n"),
+            vec!["visible ASCII"],
+        ),
+        (
             format!("{TWILIO}api_key_sid='SK1'\n"),
             vec!["and `api_key_secret` go together"],
         ),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
-use url::{Url, form_urlencoded};
+use url::{Host, Url, form_urlencoded};
 
 /// The form fields of a send in Twilio's published API description.
 pub(super) const KNOWN_FIELDS: &[&str] = &[
@@ -33,6 +33,9 @@ pub(super) const KNOWN_FIELDS: &[&str] = &[
     "TrafficType",
     "ValidityPeriod",
 ];
+
+/// In one message.
+const MOST_MEDIA: usize = 10;
 
 /// Senders with a set result under Twilio's test credentials. +15005550006 is the one that works.
 const MAGIC_FROM: &[(&str, u32, &str)] = &[
@@ -106,6 +109,8 @@ pub(super) struct Draft {
     pub(super) from: String,
     pub(super) body: String,
     pub(super) validity_seconds: Option<u32>,
+    pub(super) status_callback: Option<String>,
+    pub(super) media: Vec<String>,
 }
 
 impl Draft {
@@ -150,6 +155,33 @@ impl Draft {
         if let Some(callback) = field("StatusCallback").filter(|url| !is_callback(url)) {
             return bad(21609, format!("Invalid StatusCallback URL: {callback}"));
         }
+        let all = |wanted: &str| fields.iter().filter(|(name, _)| name == wanted).count();
+        if let Some((name, _)) = fields
+            .iter()
+            .find(|(name, _)| name != "MediaUrl" && all(name) > 1)
+        {
+            return bad(
+                20001,
+                format!("The field '{name}' was given more than once."),
+            );
+        }
+        let media: Vec<_> = fields
+            .iter()
+            .filter(|(name, _)| name == "MediaUrl")
+            .map(|(_, url)| url.clone())
+            .collect();
+        if media.len() > MOST_MEDIA {
+            return bad(
+                21623,
+                "Number of media files exceeds the limit of 10.".to_owned(),
+            );
+        }
+        if let Some(url) = media.iter().find(|url| !is_fetchable(url)) {
+            return bad(21620, format!("Invalid media URL(s): {url}"));
+        }
+        if !(media.is_empty() || to.starts_with("+1") || to.starts_with("+61")) {
+            return bad(21612, format!("Pictures cannot be sent to {to}."));
+        }
         let validity_seconds = match field("ValidityPeriod").map(|text| (text, text.parse())) {
             None => None,
             Some((_, Ok(seconds @ 1..=36_000))) => Some(seconds),
@@ -162,6 +194,8 @@ impl Draft {
             from: from.to_owned(),
             body: body.to_owned(),
             validity_seconds,
+            status_callback: field("StatusCallback").map(str::to_owned),
+            media,
         })
     }
 }
@@ -282,9 +316,21 @@ fn is_service_sid(sid: &str) -> bool {
 
 /// Twilio takes no status callback whose host name holds an underscore.
 fn is_callback(text: &str) -> bool {
+    is_fetchable(text)
+        && Url::parse(text).is_ok_and(|url| !url.host_str().is_some_and(|host| host.contains('_')))
+}
+
+/// An address of the web that is not one of the machine that asks.
+fn is_fetchable(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| {
         let web = matches!(url.scheme(), "http" | "https");
-        web && url.host_str().is_some_and(|host| !host.contains('_'))
+        let public = match url.host() {
+            Some(Host::Domain(name)) => name.contains('.'),
+            Some(Host::Ipv4(address)) => !address.is_loopback() && !address.is_private(),
+            Some(Host::Ipv6(address)) => !address.is_loopback(),
+            None => false,
+        };
+        web && public
     })
 }
 
@@ -315,6 +361,25 @@ mod tests {
         check(
             &format!("{fine}&StatusCallback=https://a_b.example/"),
             Err(21609),
+        );
+        check(
+            &format!("{fine}&StatusCallback=http://localhost/"),
+            Err(21609),
+        );
+        check(&format!("{fine}&StatusCallback=https://a.example/"), both);
+        check(
+            &format!("{fine}&MediaUrl=https://a.example/1&MediaUrl=https://a.example/2"),
+            both,
+        );
+        check(&format!("{fine}&MediaUrl=https://127.0.0.1/1"), Err(21620));
+        check(
+            &format!("{fine}{}", "&MediaUrl=https://a.example/1".repeat(11)),
+            Err(21623),
+        );
+        check(&format!("{fine}&Body=Cold"), Err(20001));
+        check(
+            "To=%2B4917000000000&From=%2B15005550006&Body=Hot&MediaUrl=https://a.example/1",
+            Err(21612),
         );
         check(&format!("{fine}&MessagingServiceSid=MG1"), Err(20422));
         check("From=%2B15005550006&Body=Hot", Err(21604));

@@ -7,19 +7,22 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::delta;
+use crate::config::Wording;
 use crate::deliver::outbox::{self, NewDelivery};
+use crate::process::alert::rounded;
 use crate::process::notice::{self, Facts, HotSpot, Kind};
-use crate::process::plan::{Plan, Recipient, Rule};
+use crate::process::plan::{Plan, Recipient, Rule, Which};
 use crate::process::route::delivery_id;
 use crate::process::transform::{Outcome, TransformError, Transforms};
 use crate::process::{Taken, record};
 
+/// A recipient: the destination, and whom it reaches there.
+pub(super) type Key = (String, Option<String>);
+
 /// An incident at the moment of a notice.
 pub(super) struct Open {
     pub(super) id: i64,
-    /// The rule's place in the plan.
-    pub(super) rule: usize,
+    pub(super) rule: Which,
     pub(super) opened_at: DateTime<Utc>,
     pub(super) peak: f64,
     pub(super) value: f64,
@@ -36,56 +39,80 @@ pub(super) struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    /// Enqueues one notice per recipient of the rule, or of those in `only`, and notes when the next one is due.
+    /// Enqueues one notice for each of these recipients that the rule still has. It counts as a round if there are any.
     pub(super) async fn tell(
         &self,
         connection: &mut PgConnection,
-        open: &Open,
+        open: &mut Open,
         kind: Kind,
         event: &Taken,
-        only: Option<BTreeSet<(String, Option<String>)>>,
+        to: &BTreeSet<Key>,
     ) -> anyhow::Result<()> {
-        let now = self.now;
-        let rule = &self.plan.rules[open.rule];
-        let text = self.text(connection, open, kind, event).await?;
-        let round = open.notices + 1;
-        let deliveries: Vec<_> = rule
-        .recipients
-        .iter()
-        .filter(|recipient| only.as_ref().is_none_or(|only| only.contains(&recipient.key())))
-        .map(|recipient| {
-            let (destination, number) = recipient.key();
-            let kind = kind_name(kind);
-            let body = match recipient {
-                Recipient::Phone { number, .. } => json!({ "to": number, "text": text }),
-                Recipient::Http { .. } => json!({ "notice": kind, "text": text, "incident": described(rule, open, event) }),
-            };
-            NewDelivery {
-                id: delivery_id(&["notice", &open.id.to_string(), &round.to_string(), &destination, number.as_deref().unwrap_or_default()]),
-                event_uid: Some(event.uid.clone()),
-                incident_id: Some(open.id),
-                route: None,
-                destination,
-                device: event.device.clone(),
-                notice: Some(kind),
-                body: body.to_string(),
-            }
-        })
-        .collect();
-        outbox::enqueue(connection, &deliveries, now).await?;
-        let next = match kind {
-            Kind::Resolved => None,
-            Kind::Opened | Kind::Reminder => rule.config.repeat.map(|repeat| now + delta(repeat)),
+        let Some(rule) = self.plan.of(open.rule) else {
+            return Ok(());
         };
-        sqlx::query!(
-        "UPDATE incidents SET notices = $2, last_notice_at = $3, notice_due_at = $4 WHERE id = $1",
-        open.id,
-        round,
-        now,
-        next
-    )
-    .execute(connection)
-    .await?;
+        let recipients: Vec<_> = rule
+            .recipients
+            .iter()
+            .filter(|recipient| to.contains(&recipient.key()))
+            .collect();
+        if recipients.is_empty() {
+            return Ok(());
+        }
+        let mut text = self.text(connection, rule, open, kind, event).await?;
+        if let Some(link) = self.plan.link(open.id) {
+            text = notice::with_link(text, &link);
+        }
+        open.notices += 1;
+        let round = open.notices.to_string();
+        let deliveries: Vec<_> = recipients
+            .into_iter()
+            .map(|recipient| {
+                let (destination, number) = recipient.key();
+                let body = match recipient {
+                    Recipient::Phone { number, .. } => json!({ "to": number, "text": text }),
+                    Recipient::Http { .. } => {
+                        json!({ "notice": kind.word(), "text": text, "incident": described(rule, open, event) })
+                    }
+                };
+                let parts = ["notice", &open.id.to_string(), &round, &destination, number.as_deref().unwrap_or_default()];
+                NewDelivery {
+                    id: delivery_id(&parts),
+                    event_uid: Some(event.uid.clone()),
+                    incident_id: Some(open.id),
+                    route: None,
+                    destination,
+                    device: event.device.clone(),
+                    notice: Some(kind.word()),
+                    body: body.to_string(),
+                }
+            })
+            .collect();
+        outbox::enqueue(connection, &deliveries, self.now).await?;
+        Ok(())
+    }
+
+    /// Tells the end to those who heard of it.
+    pub(super) async fn all_clear(
+        &self,
+        connection: &mut PgConnection,
+        mut open: Open,
+        event: &Taken,
+        told: &BTreeSet<Key>,
+    ) -> anyhow::Result<()> {
+        let before = open.notices;
+        self.tell(connection, &mut open, Kind::Resolved, event, told)
+            .await?;
+        if open.notices > before {
+            sqlx::query!(
+                "UPDATE incidents SET notices = $2, last_notice_at = $3 WHERE id = $1",
+                open.id,
+                open.notices,
+                self.now
+            )
+            .execute(connection)
+            .await?;
+        }
         Ok(())
     }
 
@@ -93,26 +120,24 @@ impl Teller<'_> {
     async fn text(
         &self,
         connection: &mut PgConnection,
+        rule: &Rule,
         open: &Open,
         kind: Kind,
         event: &Taken,
     ) -> anyhow::Result<String> {
         let now = self.now;
-        let rule = &self.plan.rules[open.rule];
         if let Some(message) = &rule.message {
             let mut input = event.value.clone();
             if let Value::Object(fields) = &mut input {
                 fields.insert("alert".into(), described(rule, open, event));
-                fields["alert"]["notice"] = kind_name(kind).into();
+                fields["alert"]["notice"] = kind.word().into();
             }
-            let (plan, index) = (self.plan.clone(), open.rule);
+            let (plan, which) = (self.plan.clone(), open.rule);
             let outcome = self
                 .transforms
                 .on_thread(move || {
-                    plan.rules[index]
-                        .message
-                        .as_ref()
-                        .map(|message| message.run(&input, now))
+                    let message = plan.of(which)?.message.as_ref()?;
+                    Some(message.run(&input, now))
                 })
                 .await?;
             let error = match outcome {
@@ -128,6 +153,11 @@ impl Teller<'_> {
             };
             record::keep_error(connection, &event.uid, &message.part, &error, now).await?;
         }
+        let heard_last = match rule.config.wording {
+            Wording::Silence => last_score(connection, &event.device).await?,
+            _ => None,
+        };
+        let why = event.body().get("why").and_then(Value::as_str);
         Ok(notice::default_text(&Facts {
             kind,
             severity: rule.config.severity,
@@ -143,7 +173,10 @@ impl Teller<'_> {
             timezone: event.text("best_timezone"),
             hot_spot: hot_spot(event.body()),
             wording: rule.config.wording,
-            why: event.body().get("why").and_then(Value::as_str),
+            why: match rule.config.wording {
+                Wording::Silence => heard_last.as_deref(),
+                _ => why,
+            },
         }))
     }
 }
@@ -166,10 +199,13 @@ fn described(rule: &Rule, open: &Open, event: &Taken) -> Value {
     })
 }
 
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Opened => "opened",
-        Kind::Reminder => "reminder",
-        Kind::Resolved => "resolved",
-    }
+/// What a station that is silent said last of its anomaly, if it ever did.
+async fn last_score(connection: &mut PgConnection, device: &str) -> sqlx::Result<Option<String>> {
+    let last = sqlx::query_scalar!(
+        "SELECT value FROM measurements WHERE device = $1 AND series = 'anomaly' ORDER BY at DESC LIMIT 1",
+        device
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(last.map(|score| format!("last anomaly {}", rounded(score))))
 }

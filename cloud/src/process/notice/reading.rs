@@ -1,7 +1,7 @@
 //! What a notice says was seen: how much, beyond what, for how long, why and where.
 
 use super::gsm7::septets;
-use super::{Facts, HotSpot, Kind, one_line, shortened};
+use super::{Facts, HotSpot, Kind, one_line, shortened, zone};
 use crate::config::{Threshold, Wording};
 use crate::process::alert::rounded;
 
@@ -17,7 +17,7 @@ pub(super) fn subject(facts: &Facts) -> String {
             .strip_prefix("dwell ")
             .map_or(rule, |state| state.trim_end_matches(" over").to_owned()),
         Wording::Reason if facts.kind != Kind::Resolved => rule + ":",
-        Wording::Reason | Wording::Limit => rule,
+        Wording::Reason | Wording::Limit | Wording::Silence => rule,
     }
 }
 
@@ -31,11 +31,18 @@ pub(super) fn reading(facts: &Facts) -> String {
     match (facts.wording, facts.kind) {
         (Wording::Limit, _) => against_limit(facts),
         (Wording::Hours, Kind::Opened) => format!("for {}", hours(facts.value)),
-        (Wording::Hours, Kind::Reminder) => format!("for {} by now", hours(facts.value)),
+        (Wording::Hours, Kind::Escalated | Kind::Reminder) => {
+            format!("for {} by now", hours(facts.value))
+        }
         (Wording::Hours, Kind::Resolved) => match facts.peak {
             Some(peak) => format!("over, {} at most", hours(peak)),
             None => "over".to_owned(),
         },
+        (Wording::Silence, Kind::Resolved) => format!("for {}", lasting(facts.value)),
+        (Wording::Silence, _) => {
+            let since = facts.opened_at.with_timezone(&zone(facts));
+            since.format("since %-d %b %H:%M %Z").to_string()
+        }
         (Wording::Reason, Kind::Resolved) => "over".to_owned(),
         (Wording::Reason, _) => match reason(facts) {
             reason if reason.is_empty() => "reported".to_owned(),
@@ -47,6 +54,18 @@ pub(super) fn reading(facts: &Facts) -> String {
 /// To a tenth, which is six minutes.
 fn hours(value: f64) -> String {
     format!("{} h", number((value * 10.0).round() / 10.0))
+}
+
+/// Hours in the unit in which people would tell them.
+fn lasting(value: f64) -> String {
+    let tenths = |value: f64| number((value * 10.0).round() / 10.0);
+    if value < 1.0 {
+        format!("{} min", number((value * 60.0).round()))
+    } else if value < 48.0 {
+        format!("{} h", tenths(value))
+    } else {
+        format!("{} days", tenths(value / 24.0))
+    }
 }
 
 fn against_limit(facts: &Facts) -> String {
@@ -63,7 +82,16 @@ fn against_limit(facts: &Facts) -> String {
     }
 }
 
-pub(super) fn hot_spot(spot: HotSpot) -> String {
+/// What may be left out if there is no room: where it is hot, or what was heard last.
+pub(super) fn detail(facts: &Facts) -> String {
+    match (facts.wording, facts.kind) {
+        (Wording::Silence, Kind::Resolved) => String::new(),
+        (Wording::Silence, _) => reason(facts),
+        _ => facts.hot_spot.map_or_else(String::new, hot_spot),
+    }
+}
+
+fn hot_spot(spot: HotSpot) -> String {
     let HotSpot { x, y, delta_t } = spot;
     // Anything else is no pixel of a picture, and would be long; -1 and no difference are how the agent says that there
     // is no such place.

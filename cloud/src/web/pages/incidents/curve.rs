@@ -1,0 +1,203 @@
+//! The value around an incident as a small drawing, made here so that it is there without a script.
+//!
+//! `load` reads, `draw` is pure. Time runs from two hours before the opening; where the incident lasted long, neighbouring
+//! values become one with the highest or lowest of them, whichever is the alarming direction.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+
+use crate::config::Threshold;
+use crate::process::plan::Rule;
+use crate::web::api::incidents::Incident;
+use crate::web::pages::{lasting, number};
+
+const BEFORE: TimeDelta = TimeDelta::hours(2);
+const AFTER: TimeDelta = TimeDelta::hours(1);
+/// Of an incident that lasts longer the latest part is drawn.
+const LONGEST: TimeDelta = TimeDelta::days(60);
+const POINTS: i32 = 180;
+
+/// The drawing's size, and the room for what is written at its edges.
+const WIDTH: f64 = 360.0;
+const HEIGHT: f64 = 150.0;
+const LEFT: f64 = 40.0;
+const RIGHT: f64 = 352.0;
+const TOP: f64 = 10.0;
+const BOTTOM: f64 = 126.0;
+
+/// Places in the drawing, ready to be written down.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    pub series: String,
+    pub path: String,
+    /// Where the incident begins and how wide it is.
+    pub open: (String, String),
+    /// The height of the limit, and the limit.
+    pub limit: Option<(String, String)>,
+    /// Heights with what is written beside them.
+    pub heights: Vec<(String, String)>,
+    /// Moments with what is written below them, and how it is aligned.
+    pub moments: Vec<(String, String, &'static str)>,
+    /// For those who cannot see it.
+    pub words: String,
+}
+
+/// None if no series holds what the rule judges, or it has no values around the incident.
+pub async fn load(
+    pool: &PgPool,
+    incident: &Incident,
+    rule: Option<&Rule>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<Curve>> {
+    let series = series(incident, rule);
+    let fire = rule.map(|rule| rule.config.fire);
+    let end = incident.resolved_at.map_or(now, |at| (at + AFTER).min(now));
+    let end = end.max(incident.opened_at + TimeDelta::minutes(1));
+    let begin = (incident.opened_at - BEFORE).max(end - LONGEST);
+    let seconds = f64::from(POINTS) / seconds_of(end - begin);
+    let below = matches!(fire, Some(Threshold::Below(_)));
+    let points = sqlx::query!(
+        r#"SELECT min(at) AS "at!", CASE WHEN $6 THEN min(value) ELSE max(value) END AS "value!"
+             FROM measurements WHERE device = $1 AND series = $2 AND at >= $3 AND at <= $4
+            GROUP BY floor(extract(epoch FROM at - $3)::float8 * $5) ORDER BY 1"#,
+        incident.device,
+        series,
+        begin,
+        end,
+        seconds,
+        below
+    )
+    .fetch_all(pool)
+    .await?;
+    let points: Vec<_> = points.into_iter().map(|row| (row.at, row.value)).collect();
+    Ok(draw(series, &points, (begin, end), incident, fire))
+}
+
+/// A rule that judges one number of the note judges the series of that name.
+fn series(incident: &Incident, rule: Option<&Rule>) -> String {
+    let text = rule.map(|rule| rule.config.value.text.trim());
+    let path = text.and_then(|text| text.strip_prefix("body."));
+    let plain = path.filter(|path| {
+        let letters = |letter: char| letter.is_alphanumeric() || ['.', '_'].contains(&letter);
+        path.chars().all(letters)
+    });
+    plain.unwrap_or(&incident.rule).to_owned()
+}
+
+fn draw(
+    series: String,
+    points: &[(DateTime<Utc>, f64)],
+    (begin, end): (DateTime<Utc>, DateTime<Utc>),
+    incident: &Incident,
+    fire: Option<Threshold>,
+) -> Option<Curve> {
+    if points.len() < 2 || points.iter().any(|(_, value)| !value.is_finite()) {
+        return None;
+    }
+    let limit = fire.map(|fire| match fire {
+        Threshold::Above(limit) | Threshold::Below(limit) => limit,
+    });
+    let values = points.iter().map(|(_, value)| *value).chain(limit);
+    let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), value| {
+        (low.min(value), high.max(value))
+    });
+    let (low, high) = if high - low < 1e-9 {
+        (low - 0.5, high + 0.5)
+    } else {
+        (low, high)
+    };
+    let x = |at: DateTime<Utc>| {
+        let share = seconds_of(at - begin) / seconds_of(end - begin);
+        LEFT + share.clamp(0.0, 1.0) * (RIGHT - LEFT)
+    };
+    let y = |value: f64| BOTTOM - (value - low) / (high - low) * (BOTTOM - TOP);
+    let mut path = String::new();
+    for (at, value) in points {
+        let letter = if path.is_empty() { 'M' } else { 'L' };
+        let _ = write!(path, "{letter}{:.1} {:.1}", x(*at), y(*value));
+    }
+    let over = incident.resolved_at.unwrap_or(end);
+    let opened = x(incident.opened_at);
+    let place = |place: f64| format!("{place:.1}");
+    let mut heights = vec![(place(y(low)), number(&low)), (place(y(high)), number(&high))];
+    if let Some(limit) = limit
+        && (y(limit) - y(low)).abs() > 14.0
+        && (y(limit) - y(high)).abs() > 14.0
+    {
+        heights.push((place(y(limit)), number(&limit)));
+    }
+    Some(Curve {
+        words: words(&series, points, limit, incident),
+        open: (place(opened), place((x(over) - opened).max(1.0))),
+        limit: limit.map(|limit| (place(y(limit)), number(&limit))),
+        moments: moments(x, (begin, end), incident),
+        path,
+        heights,
+        series,
+    })
+}
+
+/// What is written below: relative to the opening, so that it is true in every zone.
+fn moments(
+    x: impl Fn(DateTime<Utc>) -> f64,
+    (begin, end): (DateTime<Utc>, DateTime<Utc>),
+    incident: &Incident,
+) -> Vec<(String, String, &'static str)> {
+    const ROOM: f64 = 64.0;
+    let place = |place: f64| format!("{place:.1}");
+    let opened = x(incident.opened_at);
+    let mut moments = vec![(place(RIGHT), last_words(end, incident), "end")];
+    if opened > LEFT + ROOM && opened < RIGHT - ROOM {
+        moments.push((place(opened), "opened".into(), "middle"));
+    }
+    let before = incident.opened_at - begin;
+    if before > TimeDelta::zero() {
+        let text = format!("{} before", lasting(before));
+        moments.push((place(LEFT), text, "start"));
+    }
+    moments
+}
+
+fn last_words(end: DateTime<Utc>, incident: &Incident) -> String {
+    match incident.resolved_at {
+        None => "now".into(),
+        Some(over) if end <= over => "over".into(),
+        Some(over) => format!("{} after", lasting(end - over)),
+    }
+}
+
+fn words(
+    series: &str,
+    points: &[(DateTime<Utc>, f64)],
+    limit: Option<f64>,
+    incident: &Incident,
+) -> String {
+    let first = points.first().map_or(f64::NAN, |(_, value)| *value);
+    let last = points.last().map_or(f64::NAN, |(_, value)| *value);
+    let limit = limit.map_or_else(String::new, |limit| {
+        format!(", the limit is {}", number(&limit))
+    });
+    format!(
+        "{series} around the incident: {} at first, {} when it opened, {} at its peak, {} at last{limit}",
+        number(&first),
+        number(&incident.opened_value),
+        number(&incident.peak_value),
+        number(&last)
+    )
+}
+
+fn seconds_of(time: TimeDelta) -> f64 {
+    time.as_seconds_f64()
+}
+
+impl Curve {
+    pub fn size() -> String {
+        format!("0 0 {WIDTH} {HEIGHT}")
+    }
+
+    pub fn edges() -> (f64, f64, f64, f64) {
+        (LEFT, RIGHT, TOP, BOTTOM)
+    }
+}

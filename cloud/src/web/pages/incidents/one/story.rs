@@ -1,0 +1,156 @@
+//! The timeline in words (pure).
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::process::incident::{TimelineEntry, Told, What};
+use crate::web::api::deliveries::Attempt;
+use crate::web::api::incidents::Try;
+use crate::web::pages::number;
+
+/// One thing that happened.
+#[derive(Debug)]
+pub struct Step {
+    pub at: DateTime<Utc>,
+    /// How it is marked.
+    pub mark: &'static str,
+    pub title: String,
+    /// What somebody wrote.
+    pub words: Option<String>,
+    /// Why it is so.
+    pub why: Option<String>,
+    /// Until when.
+    pub until: Option<DateTime<Utc>>,
+    pub notice: Option<Notice>,
+}
+
+/// A notice that was made for somebody, and how far it got.
+#[derive(Debug)]
+pub struct Notice {
+    pub delivery: Uuid,
+    pub state: String,
+    /// The state in a word for people.
+    pub word: &'static str,
+    pub tries: Vec<Attempt>,
+}
+
+/// Latest first: on a phone nobody scrolls to what is new.
+pub fn of(timeline: Vec<TimelineEntry>, tries: Vec<Try>) -> Vec<Step> {
+    let mut steps: Vec<_> = timeline
+        .into_iter()
+        .map(|entry| step(entry, &tries))
+        .collect();
+    steps.reverse();
+    steps
+}
+
+fn step(entry: TimelineEntry, tries: &[Try]) -> Step {
+    let mut step = Step {
+        at: entry.at,
+        mark: "quiet",
+        title: String::new(),
+        words: None,
+        why: None,
+        until: None,
+        notice: None,
+    };
+    match entry.what {
+        What::Opened { value, .. } => {
+            step.mark = "hot";
+            step.title = format!("Opened at {}", number(&value));
+        }
+        What::Peak { value } => {
+            step.mark = "hot";
+            step.title = format!("Peak of {}", number(&value));
+        }
+        What::Resolved { resolution } => {
+            step.mark = "good";
+            step.title = match resolution.as_str() {
+                "cleared" => "Over: the value is clear again".into(),
+                "closed" => "Closed by hand".into(),
+                other => format!("Over: {other}"),
+            };
+        }
+        What::Told(told) => tell(&mut step, told, tries),
+        What::HeldBack {
+            notice,
+            reason,
+            until,
+        } => {
+            step.title = format!("Nobody was told ({notice})");
+            step.why = Some(reason);
+            step.until = until;
+        }
+        What::Silenced {
+            by, reason, until, ..
+        } => {
+            step.mark = "person";
+            step.title = format!("Silenced by {by}");
+            step.words = Some(reason);
+            step.until = Some(until);
+        }
+        What::SilenceOver { by: Some(by), .. } => {
+            step.mark = "person";
+            step.title = format!("Silence ended by {by}");
+        }
+        What::SilenceOver { by: None, .. } => step.title = "Silence ends".into(),
+        What::Person {
+            by,
+            via,
+            action,
+            text,
+        } => {
+            step.mark = "person";
+            let did = match action.as_str() {
+                "acknowledged" => "took it".to_owned(),
+                "noted" => "wrote".to_owned(),
+                "closed" => "closed it".to_owned(),
+                other => other.to_owned(),
+            };
+            let way = match via.as_str() {
+                "sms" => " by text message",
+                "api" => " by the API",
+                "command" => " on the command line",
+                _ => "",
+            };
+            step.title = format!("{by} {did}{way}");
+            step.words = text;
+        }
+    }
+    step
+}
+
+fn tell(step: &mut Step, told: Told, tries: &[Try]) {
+    let whom = told.recipient.as_ref().unwrap_or(&told.destination);
+    step.title = match told.notice.as_str() {
+        "opened" => format!("Told {whom}"),
+        "reminder" => format!("Reminded {whom}"),
+        "escalated" => format!("Escalated to {whom}"),
+        "resolved" => format!("All-clear to {whom}"),
+        other => format!("Told {whom} ({other})"),
+    };
+    if told.recipient.is_some() {
+        step.title = format!("{} by {}", step.title, told.destination);
+    }
+    step.mark = match told.state.as_str() {
+        "delivered" => "good",
+        "dead" => "hot",
+        _ => "warm",
+    };
+    step.words = told.text;
+    let mine = tries.iter().filter(|one| one.delivery == told.delivery);
+    let tries: Vec<_> = mine.map(|one| one.attempt.clone()).collect();
+    step.notice = Some(Notice {
+        delivery: told.delivery,
+        word: match told.state.as_str() {
+            "delivered" => "sent",
+            "dead" => "not sent",
+            "leased" => "being sent",
+            _ if tries.is_empty() => "waiting",
+            _ => "to be tried again",
+        },
+        state: told.state,
+        tries,
+    });
+    step.why = told.reason;
+}
