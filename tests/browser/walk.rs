@@ -80,7 +80,7 @@ async fn the_keyboard_signs_in(visit: &Visit) {
 
 async fn the_overview_says_what_is_wrong(visit: &Visit) {
     let browser = &visit.browser;
-    browser.see("2 open incidents").await;
+    browser.see("3 open incidents").await;
     let text = browser.text().await;
     let place = |name: &str| {
         let found = text.find(name);
@@ -100,11 +100,11 @@ async fn what_happens_shows_without_reloading(visit: &Visit) {
     browser.see("Live").await;
     browser.ask("window.sameAsBefore = true", vec![]).await;
     let now = Clock::System.now();
-    browser.find(Role::Link, "Incidents 2 open").await;
+    browser.find(Role::Link, "Incidents 3 open").await;
     let mut event = thermal("walk-new", "dev:walk", now - TimeDelta::seconds(5), 0.92);
     event["sn"] = "compressor".into();
     post(visit, &event).await;
-    browser.find(Role::Link, "Incidents 3 open").await;
+    browser.find(Role::Link, "Incidents 4 open").await;
     let same = browser
         .ask("return window.sameAsBefore === true", vec![])
         .await;

@@ -5,7 +5,7 @@
 //! the program itself can be started on the database.
 //!
 //! `boiler-room` fires, with pictures, and had an incident yesterday; `pump-house` recovers from one that `ana` has taken;
-//! `switchboard` and the one with the long name are calm; `kiln` has said nothing for five hours; `dryer-2` is new. What
+//! `switchboard` and the one with the long name are calm; `kiln` has been silent for five hours; `dryer-2` is new. What
 //! goes to the destination `archive` is refused for good, what goes to `mirror` waits.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -193,6 +193,8 @@ fn stations(start: DateTime<Utc>, now: DateTime<Utc>) -> Vec<Station> {
 fn more(archive: &Receiver, mirror: &Receiver) -> String {
     format!(
         r#"
+        [watch]
+        notify = ["sms"]
         [[destination]]
         name = "archive"
         kind = "http"
