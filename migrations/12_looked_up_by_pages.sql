@@ -1,8 +1,5 @@
--- What pages and the API look up. Each index locks its table against writers while it is made: `process` and `deliver` wait
--- for that long, and storing does not, as it writes to neither table.
-
--- The deliveries of a time, newest first, whatever became of them.
-CREATE INDEX delivery_contents_by_time ON delivery_contents (created_at, id);
+-- What pages and the API look up. Each index locks its table against writers while it is made: `process` waits for that
+-- long, and storing does not, as it does not write to it. The deliveries of a time have their index from migration 8.
 
 -- Incidents page by page, of one station or of one rule, and how many there were lately.
 CREATE INDEX incidents_by_device_and_id ON incidents (device, id);

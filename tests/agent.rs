@@ -6,6 +6,6 @@ mod examine;
 mod hands;
 mod life;
 mod settings;
-mod station;
+pub mod station;
 #[cfg(feature = "cloud")]
 mod week;

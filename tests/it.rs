@@ -6,6 +6,8 @@
 mod support;
 
 #[cfg(feature = "cloud")]
+mod backfill;
+#[cfg(feature = "cloud")]
 mod commands;
 #[cfg(feature = "cloud")]
 mod crash;
@@ -31,10 +33,13 @@ mod destinations;
 #[cfg(feature = "cloud")]
 mod embedded;
 #[cfg(feature = "cloud")]
-mod live;
 mod grafana;
 #[cfg(feature = "cloud")]
 mod health;
+#[cfg(feature = "cloud")]
+mod live;
+#[cfg(feature = "cloud")]
+mod retention;
 #[cfg(feature = "cloud")]
 mod retry;
 #[cfg(feature = "cloud")]

@@ -26,6 +26,9 @@ pub mod fleet;
 /// All pages.
 #[cfg(feature = "cloud")]
 pub mod pages;
+/// Notehub's API for events.
+#[cfg(feature = "cloud")]
+pub mod notehub_api;
 /// The program as a process.
 #[cfg(feature = "cloud")]
 pub mod program;

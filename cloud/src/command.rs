@@ -3,6 +3,7 @@
 //! The only place (with `demo`) that writes to standard output.
 
 mod access;
+mod backfill;
 mod check;
 mod hash_password;
 mod healthcheck;
@@ -66,6 +67,8 @@ enum Command {
     Replay(replay::ReplayOptions),
     /// Read a password from standard input and print what [[user]] in the configuration keeps of it
     HashPassword,
+    /// Fetch from Notehub what never arrived (the service does this too)
+    Backfill(backfill::BackfillOptions),
     /// Bring the database up to date and exit (serve does this too)
     Migrate,
     /// Ask a running service whether it can store events; for the health check of a container
@@ -105,6 +108,7 @@ async fn dispatch(command: Command, common: &Common) -> anyhow::Result<ExitCode>
             | Command::TryRoute(_)
             | Command::Replay(_)
             | Command::Healthcheck(_)
+            | Command::Backfill(_)
     );
     observe::init(common.log_format, if quiet { "warn" } else { "info" });
     // Fails only if one is installed already.
@@ -116,6 +120,7 @@ async fn dispatch(command: Command, common: &Common) -> anyhow::Result<ExitCode>
         Command::TryRoute(options) => try_route::try_route(&load(common)?.config, &options).await,
         Command::Replay(options) => replay::replay(load(common)?.config, options).await,
         Command::HashPassword => hash_password::hash_password(),
+        Command::Backfill(options) => backfill::backfill(load(common)?.config, options).await,
         Command::Migrate => migrate(&load(common)?.config).await,
         Command::Healthcheck(options) => {
             let loaded = options.needs_config().then(|| load(common)).transpose()?;

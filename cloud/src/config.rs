@@ -107,8 +107,20 @@ pub enum Role {
 #[derive(Debug, Clone)]
 pub struct Notehub {
     pub api_url: Url,
+    /// Its uid or that of a product in it; `None` means that nothing is fetched.
     pub project: Option<String>,
     pub token: Option<SecretString>,
+    /// Id and secret of an OAuth client, used in place of the token.
+    pub client: Option<(String, SecretString)>,
+    /// How often it is asked what was missed.
+    pub every: Duration,
+    /// How far back the first fetch goes.
+    pub first: Duration,
+    /// `None` is "none": unlimited.
+    pub rate_limit: Option<RateLimit>,
+    pub timeout: Duration,
+    /// Whether Notehub's own notefiles, which begin with `_`, are fetched too.
+    pub system_files: bool,
 }
 
 #[derive(Debug, Clone)]

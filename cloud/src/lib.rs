@@ -2,7 +2,7 @@
 //!
 //! The way of an event, which is also the order in which to read: `receive` stores it and answers, `process` makes
 //! measurements, deliveries and incidents of it, `deliver` brings the deliveries to their destinations. Between each two
-//! stands a table, so a crash anywhere is only a delay. `watch` does what time alone brings about.
+//! stands a table, so a crash anywhere is only a delay. `watch` does what time alone brings about, `retention` forgets.
 
 /// What people did.
 pub mod audit;
@@ -28,6 +28,8 @@ pub mod observe;
 pub mod process;
 /// Stage one: `POST /notehub`, stored before it is answered.
 pub mod receive;
+/// What is too old, deleted.
+pub mod retention;
 /// Reminders, held-back notices, silent stations, lost claims.
 pub mod watch;
 /// The routes, and the API for people and scripts.
@@ -55,7 +57,9 @@ use process::Processor;
 use process::plan::{self, Plan};
 use process::transform::Transforms;
 use receive::auth::Tokens;
+use receive::backfill::{self, Backfill};
 use receive::store::Intake;
+use retention::Retention;
 use watch::Watch;
 
 /// A processor looks no more often than this while its batches are not full: ten small transactions cost ten times what
@@ -101,6 +105,9 @@ impl Deref for App {
 pub struct Service {
     pub app: App,
     pub watch: Watch,
+    pub retention: Retention,
+    /// None if no project of Notehub is configured.
+    pub backfill: Option<Backfill>,
     /// The writers of `receive`, which stop after the last request.
     intake: (TaskTracker, CancellationToken),
 }
@@ -143,6 +150,8 @@ impl Service {
             clock,
         }));
         Ok(Self {
+            backfill: Backfill::new(&app.config, &pool, &app.intake)?,
+            retention: Retention::new(pool.clone(), app.config.retention.clone()),
             app,
             watch: Watch {
                 pool,
@@ -171,6 +180,16 @@ impl Service {
             self.app.clock.clone(),
             stop.clone(),
         ));
+        tasks.spawn(retention::run(
+            self.retention,
+            self.app.intake.clone(),
+            self.app.clock.clone(),
+            stop.clone(),
+        ));
+        if let Some(backfill) = self.backfill {
+            let clock = self.app.clock.clone();
+            tasks.spawn(backfill::run(backfill, clock, stop.clone()));
+        }
 
         tasks.spawn(live::run(self.app.clone(), stop.clone()));
         let closing = self.app.closing.clone();

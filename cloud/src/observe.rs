@@ -112,6 +112,22 @@ fn describe() {
         "cloud_deliver_attempts_total",
         "Attempts at deliveries, by destination and outcome."
     );
+    describe_counter!(
+        "cloud_backfill_requests_total",
+        "Requests to Notehub for missed events, by outcome."
+    );
+    describe_counter!(
+        "cloud_backfill_events_total",
+        "Events that were fetched, by status: new is what had not arrived."
+    );
+    describe_counter!(
+        "cloud_retention_deleted_total",
+        "Old rows deleted, by table."
+    );
+    describe_histogram!(
+        "cloud_retention_batch_seconds",
+        "Time of one batch of deletions."
+    );
     describe_counter!("cloud_incidents_opened_total", "Incidents opened, by rule.");
     describe_counter!(
         "cloud_stations_returned_total",

@@ -8,6 +8,7 @@
 //! that is no event, which is put into `rejected` before it is refused.
 
 pub mod auth;
+pub mod backfill;
 pub mod event;
 pub mod store;
 

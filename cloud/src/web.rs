@@ -4,6 +4,7 @@
 pub mod account;
 pub mod api;
 mod assets;
+mod backfill;
 pub mod frames;
 /// What people give us, checked.
 mod given;
@@ -70,6 +71,10 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/destinations", get(api::deliveries::health::list))
         .route("/api/v1/replay", post(api::replay))
         .route("/live", get(live::stream))
+        .route(
+            "/api/v1/backfill",
+            get(backfill::state).post(backfill::begin),
+        )
         .layer(middleware::map_response(told_in_json))
         .layer(gate());
     // People, who are asked to sign in.

@@ -65,8 +65,10 @@ pub async fn replay(mut config: Config, options: ReplayOptions) -> anyhow::Resul
             config.database.data_dir.display()
         );
         access::complete(&mut config)?;
-        match ask_service(&config, &request).await? {
-            Some(count) => count,
+        match ask_service(&config, "/api/v1/replay", &request).await? {
+            Some(answer) => answer["replayed"]
+                .as_u64()
+                .context("the service's answer has no `replayed`")?,
             None => directly(&config, &request, now).await?,
         }
     };
@@ -119,9 +121,13 @@ fn actor() -> Actor {
     }
 }
 
-/// None if no service answers there.
-async fn ask_service(config: &Config, request: &Value) -> anyhow::Result<Option<u64>> {
-    let url = format!("http://{}/api/v1/replay", config.server.listen);
+/// What the running service answers; none if no service answers there.
+pub(super) async fn ask_service(
+    config: &Config,
+    path: &str,
+    request: &Value,
+) -> anyhow::Result<Option<Value>> {
+    let url = format!("http://{}{path}", config.server.listen);
     let token = config
         .access
         .people_token
@@ -148,16 +154,13 @@ async fn ask_service(config: &Config, request: &Value) -> anyhow::Result<Option<
         status.is_success(),
         "the service at {url} answers {status}: {text}"
     );
-    let answer: Value = serde_json::from_str(&text)
-        .with_context(|| format!("the service at {url} answers no JSON"))?;
-    answer["replayed"]
-        .as_u64()
+    serde_json::from_str(&text)
         .map(Some)
-        .context("the service's answer has no `replayed`")
+        .with_context(|| format!("the service at {url} answers no JSON"))
 }
 
 /// A time in RFC 3339, or a duration before now.
-fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+pub(super) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(at) = DateTime::parse_from_rfc3339(text) {
         return Ok(at.to_utc());
     }

@@ -5,8 +5,8 @@ use url::Url;
 
 use super::units::{show_duration, show_rate, show_size};
 use super::{
-    Config, Count, Database, Destination, DestinationKind, Route, Rule, Sender, Threshold, Twilio,
-    Watch,
+    Config, Count, Database, Destination, DestinationKind, Notehub, Route, Rule, Sender, Threshold,
+    Twilio, Watch,
 };
 
 impl Config {
@@ -26,6 +26,7 @@ impl Config {
         );
         lines.push(format!("database     {}", database(&self.database)));
         lines.push(format!("access       {}", access(self)));
+        lines.push(format!("notehub      {}", notehub(&self.notehub)));
         lines.extend(
             self.destinations
                 .iter()
@@ -52,6 +53,14 @@ impl Config {
             None => "series       every number in body, by dotted path".to_owned(),
             Some(expression) => format!("series       {}", one_line(&expression.text)),
         });
+        let retention = &self.retention;
+        lines.push(format!(
+            "retention    events {}, measurements {}, attempts {}, frames {}",
+            show_duration(retention.events),
+            show_duration(retention.measurements),
+            show_duration(retention.attempts),
+            show_duration(retention.frames),
+        ));
         lines.join("\n")
     }
 }
@@ -95,6 +104,19 @@ fn access(config: &Config) -> String {
         .map(|user| format!("; {} is {}", user.name, user.role.word()));
     let named: String = users.collect();
     format!("{tokens}; {people}{named}")
+}
+
+fn notehub(notehub: &Notehub) -> String {
+    let Some(project) = &notehub.project else {
+        return "no project, so events that were missed are not fetched".to_owned();
+    };
+    format!(
+        "missed events of {project} are fetched from {} every {}, the first time {} back, {}",
+        notehub.api_url,
+        show_duration(notehub.every),
+        show_duration(notehub.first),
+        show_rate(notehub.rate_limit)
+    )
 }
 
 fn destination(destination: &Destination) -> String {

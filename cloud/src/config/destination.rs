@@ -21,7 +21,8 @@ const VALIDITY: Duration = Duration::from_mins(15);
 const VALIDITY_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(10));
 /// Nobody can look at a text and acknowledge it sooner.
 const LEAST_ESCALATION: Duration = Duration::from_secs(30);
-const TIMEOUT_BOUNDS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_mins(5));
+pub(super) const TIMEOUT_BOUNDS: (Duration, Duration) =
+    (Duration::from_millis(10), Duration::from_mins(5));
 
 /// Of the person behind a number.
 const LONGEST_NAME: usize = 40;
@@ -218,7 +219,7 @@ fn reach(section: &mut Section<'_>) -> (Duration, bool) {
     (timeout, section.boolean("allow_private", false))
 }
 
-fn rate_limit(section: &mut Section<'_>, default: &str) -> Option<RateLimit> {
+pub(super) fn rate_limit(section: &mut Section<'_>, default: &str) -> Option<RateLimit> {
     let expected = "a rate such as \"4/s\", or \"none\"";
     let given = section.parsed("rate_limit", expected, units::rate);
     given.unwrap_or_else(|| units::rate(default).expect("the defaults above are rates"))

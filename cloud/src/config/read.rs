@@ -6,9 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ::config::ValueKind;
-
-use super::destination::{base_url, optional_base_url};
+use super::destination::{TIMEOUT_BOUNDS, base_url, optional_base_url, rate_limit};
 use super::layer::Layers;
 use super::section::Section;
 use super::{
@@ -19,18 +17,16 @@ use super::{
 const LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 const NOTEHUB_URL: &str = "https://api.notefile.net";
+/// What Notehub grants a billing account of the smallest plan.
+const NOTEHUB_RATE: &str = "7/m";
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 const DAY: Duration = Duration::from_hours(24);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Sections of features still to come: checked, so that a file for them stays valid, and said to do
-/// nothing.
-const WITHOUT_EFFECT: [&str; 2] = ["retention", "notehub"];
 
 /// The whole value with its warnings, or everything that is wrong.
 pub(super) fn config(mut layers: Layers) -> Result<(Config, Vec<String>), Vec<String>> {
-    warn_without_effect(&mut layers);
     let mut root = Section::root(&mut layers);
     let server = server(root.section("server"));
     let database = database(root.section("database"));
@@ -96,16 +92,6 @@ pub(super) fn config(mut layers: Layers) -> Result<(Config, Vec<String>), Vec<St
     }
 }
 
-fn warn_without_effect(layers: &mut Layers) {
-    for section in WITHOUT_EFFECT {
-        let value = layers.table.get(section).map(|value| &value.kind);
-        if matches!(value, Some(ValueKind::Table(table)) if !table.is_empty()) {
-            let warning = format!("[{section}] is read but has no effect in this version");
-            layers.warnings.push(warning);
-        }
-    }
-}
-
 fn server(mut section: Section<'_>) -> Server {
     let listen = section.parsed(
         "listen",
@@ -164,16 +150,41 @@ fn access(mut section: Section<'_>) -> Access {
 }
 
 fn notehub(mut section: Section<'_>) -> Notehub {
-    let needs_token = section.has("project") && !section.has("token");
-    if needs_token {
-        section.problem("token", "is missing; it goes with `project`");
+    let given = ["project", "token", "client_id", "client_secret"].map(|key| section.has(key));
+    match given {
+        [true, false, false, false] => section.problem(
+            "token",
+            "is missing; it goes with `project` (or give `client_id` and `client_secret`)",
+        ),
+        [_, true, id, secret] if id || secret => section.problem(
+            "token",
+            "is given beside an OAuth client; use one of the two",
+        ),
+        [_, _, true, false] => {
+            section.problem("client_secret", "is missing; it goes with `client_id`");
+        }
+        [_, _, false, true] => {
+            section.problem("client_id", "is missing; it goes with `client_secret`");
+        }
+        _ => {}
     }
+    let (client_id, client_secret) = (
+        section.words("client_id"),
+        section.secret("client_secret", secret::check_token),
+    );
+    let (shortest, longest) = TIMEOUT_BOUNDS;
     let notehub = Notehub {
         api_url: base_url(&mut section, "api_url", NOTEHUB_URL),
         project: section
             .text("project")
             .filter(|project| !project.is_empty()),
         token: section.secret("token", secret::check_token),
+        client: client_id.zip(client_secret),
+        every: section.duration_between("every", 300 * SECOND, SECOND, 7 * DAY),
+        first: section.duration("first", 7 * DAY, SECOND),
+        rate_limit: rate_limit(&mut section, NOTEHUB_RATE),
+        timeout: section.duration_between("timeout", 60 * SECOND, shortest, longest),
+        system_files: section.boolean("system_files", false),
     };
     section.close();
     notehub

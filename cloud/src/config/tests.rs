@@ -34,6 +34,13 @@ fn nothing_at_all_gives_the_defaults() {
     assert_eq!(config.transform.timeout, Duration::from_millis(500));
     assert_eq!(config.transform.output_limit, 1024 * 1024);
     assert_eq!(config.watch.silent_after, Duration::from_mins(90));
+    let notehub = &config.notehub;
+    assert!(notehub.project.is_none() && notehub.client.is_none() && !notehub.system_files);
+    assert_eq!(
+        (notehub.every, notehub.first),
+        (Duration::from_mins(5), Duration::from_hours(7 * 24))
+    );
+    assert_eq!(units::show_rate(notehub.rate_limit), "7/m");
     assert_eq!(
         config.retention.measurements,
         units::duration("5y").expect("five years")

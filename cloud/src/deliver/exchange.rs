@@ -1,4 +1,5 @@
-//! One HTTP request with its answer, bounded in time and size: what all kinds of destination share.
+//! One HTTP request with its answer, bounded in time and size: what all kinds of destination share, and
+//! what `receive::backfill` asks Notehub with.
 //!
 //! - Redirects are not followed and no proxy is used, not even one named in the environment: what
 //!   is configured is where the body goes, and a proxy would undo the guard of `http` destinations.
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response};
 use url::Url;
 
@@ -35,41 +36,43 @@ const LONGEST_AFTER: Duration = Duration::from_hours(7 * 24);
 const SHORTEST_SECRET: usize = 6;
 pub(super) const USER_AGENT: &str = concat!("thermal-watch/", env!("CARGO_PKG_VERSION"));
 /// What stands for a secret wherever one is taken out.
-pub(super) const HIDDEN: &str = "***";
+pub(crate) const HIDDEN: &str = "***";
 
-pub(super) struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     secrets: Vec<String>,
 }
 
 /// What a client is made of.
-pub(super) struct Setup<'a> {
-    pub(super) base: &'a Url,
-    pub(super) headers: HeaderMap,
-    pub(super) timeout: Duration,
+pub(crate) struct Setup<'a> {
+    pub(crate) base: &'a Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) timeout: Duration,
     /// Every text that must not be seen in an answer.
-    pub(super) secrets: Vec<String>,
+    pub(crate) secrets: Vec<String>,
     /// Whether only public addresses may be reached.
-    pub(super) guarded: bool,
+    pub(crate) guarded: bool,
 }
 
 /// An answer, as far as it was read.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) after: Option<Duration>,
-    pub(super) body: Vec<u8>,
-    pub(super) end: End,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) after: Option<Duration>,
+    /// The time at the other side, as it says.
+    pub(crate) date: Option<DateTime<Utc>>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) end: End,
 }
 
 /// How an answer's body ended.
-pub(super) enum End {
+pub(crate) enum End {
     Whole,
     TooLong,
     Broken(Why),
 }
 
 impl Client {
-    pub(super) fn new(setup: Setup<'_>) -> anyhow::Result<Self> {
+    pub(crate) fn new(setup: Setup<'_>) -> anyhow::Result<Self> {
         // Whoever installed a provider first was this program too, and chose the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
@@ -97,17 +100,17 @@ impl Client {
         })
     }
 
-    pub(super) fn post(&self, url: impl reqwest::IntoUrl, body: String) -> RequestBuilder {
+    pub(crate) fn post(&self, url: impl reqwest::IntoUrl, body: String) -> RequestBuilder {
         self.http.post(url).body(body)
     }
 
-    pub(super) fn get(&self, url: impl reqwest::IntoUrl) -> RequestBuilder {
+    pub(crate) fn get(&self, url: impl reqwest::IntoUrl) -> RequestBuilder {
         self.http.get(url)
     }
 
     /// Sends a request and reads the answer, up to `limit` bytes of it. The error is the outcome
     /// of an attempt that got no answer.
-    pub(super) async fn exchange(
+    pub(crate) async fn exchange(
         &self,
         request: RequestBuilder,
         limit: usize,
@@ -120,10 +123,16 @@ impl Client {
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| retry_after(value, now));
+        let date = response
+            .headers()
+            .get(DATE)
+            .and_then(|value| DateTime::parse_from_rfc2822(value.to_str().ok()?).ok())
+            .map(|date| date.to_utc());
         let (body, end) = read(response, limit).await;
         Ok(Answer {
             status,
             after,
+            date,
             body,
             end,
         })
@@ -138,7 +147,7 @@ impl Client {
     }
 
     /// The part of an answer that is kept, behind a note of our own.
-    pub(super) fn kept(&self, note: &str, answer: &Answer) -> String {
+    pub(crate) fn kept(&self, note: &str, answer: &Answer) -> String {
         let text = String::from_utf8_lossy(&answer.body);
         let mut text: &str = &text;
         if !matches!(answer.end, End::Whole) {
@@ -167,7 +176,7 @@ pub(super) fn unanswered(outcome: Outcome) -> Attempted {
 }
 
 /// A header value that `Debug` does not show.
-pub(super) fn secret_header(value: &str) -> anyhow::Result<HeaderValue> {
+pub(crate) fn secret_header(value: &str) -> anyhow::Result<HeaderValue> {
     let mut value = HeaderValue::from_str(value)
         .ok()
         .context("holds characters that no HTTP header can carry, perhaps a line break")?;

@@ -249,6 +249,7 @@ impl Twilio {
         let message = Answer {
             status: answer.status,
             after: None,
+            date: None,
             body: message.to_string().into_bytes(),
             end: End::Whole,
         };

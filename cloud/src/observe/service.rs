@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::App;
 use crate::config::SILENT;
+use crate::receive::backfill::progress;
 
 /// Prometheus text; if the database is away it says so in `cloud_database_up`, and nothing else.
 pub async fn render(app: &App) -> String {
@@ -85,7 +86,7 @@ async fn gather(app: &App) -> sqlx::Result<Vec<Gauge>> {
                 .map_or(0.0, |row| row.count),
         )
     });
-    Ok(vec![
+    let mut gauges = vec![
         Gauge {
             name: "cloud_events_pending",
             help: "Stored events that are not processed yet.",
@@ -130,6 +131,38 @@ async fn gather(app: &App) -> sqlx::Result<Vec<Gauge>> {
             name: "cloud_frames_incomplete",
             help: "Pictures of which parts are missing.",
             values: vec![(String::new(), incomplete)],
+        },
+    ];
+    gauges.extend(upkeep(app).await?);
+    Ok(gauges)
+}
+
+/// How far the fetching of missed events and the deleting of old rows are.
+async fn upkeep(app: &App) -> sqlx::Result<[Gauge; 2]> {
+    let now = app.clock.now();
+    let behind = match &app.config.notehub.project {
+        Some(project) => progress::behind(&app.pool, project, now).await?,
+        None => None,
+    };
+    let unswept = sqlx::query_scalar!(
+        r#"SELECT coalesce(extract(epoch FROM $1 - swept_at)::float8, 0) AS "seconds!" FROM retention_progress WHERE only_row"#,
+        now
+    )
+    .fetch_one(&app.pool)
+    .await?;
+    Ok([
+        Gauge {
+            name: "cloud_backfill_behind_seconds",
+            help: "Since the moment until which all that Notehub took is stored; absent without a project.",
+            values: behind
+                .map(|seconds| (String::new(), seconds))
+                .into_iter()
+                .collect(),
+        },
+        Gauge {
+            name: "cloud_retention_unswept_seconds",
+            help: "Since old rows were last looked for to the end; 0 before the first time.",
+            values: vec![(String::new(), unswept)],
         },
     ])
 }

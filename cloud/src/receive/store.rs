@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
@@ -281,6 +282,9 @@ pub(crate) fn refuses_data(error: &sqlx::Error) -> bool {
         })
 }
 
+/// How much of a body that is no event is kept.
+const KEPT: usize = 64 * 1024;
+
 /// Keeps a body that is no event, so that the mistake in the Notehub route can be seen and its notes be found again.
 pub async fn reject(
     pool: &PgPool,
@@ -288,15 +292,37 @@ pub async fn reject(
     reason: &str,
     body: &[u8],
 ) -> sqlx::Result<()> {
-    const KEPT: usize = 64 * 1024;
-    let text = String::from_utf8_lossy(&body[..body.len().min(KEPT)]).replace('\0', "\u{FFFD}");
     sqlx::query!(
         "INSERT INTO rejected (at, reason, body) VALUES ($1, $2, $3)",
         now,
         reason,
-        text
+        kept(body)
     )
     .execute(pool)
     .await?;
     Ok(())
+}
+
+/// The same for a body that comes again and again; false if it is kept already.
+pub async fn reject_once(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    reason: &str,
+    body: &[u8],
+) -> sqlx::Result<bool> {
+    let digest = Sha256::digest(body);
+    let done = sqlx::query!(
+        "INSERT INTO rejected (at, reason, body, digest) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        now,
+        reason,
+        kept(body),
+        digest.as_slice()
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+fn kept(body: &[u8]) -> String {
+    String::from_utf8_lossy(&body[..body.len().min(KEPT)]).replace('\0', "\u{FFFD}")
 }

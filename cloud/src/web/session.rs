@@ -1,7 +1,7 @@
 //! Browsers that are signed in.
 //!
 //! Owns the table `sessions`. The token is in the browser's cookie alone; the table has its digest, so that a copy of the
-//! database opens nothing.
+//! database opens nothing. `retention` deletes those that are over.
 
 use axum::http::{HeaderMap, header};
 use chrono::{DateTime, Utc};
@@ -61,18 +61,6 @@ pub async fn close(connection: &mut PgConnection, token: &str) -> sqlx::Result<(
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// Forgets up to `most` sessions that are over, and returns how many.
-pub async fn forget_expired(pool: &PgPool, most: i64, now: DateTime<Utc>) -> sqlx::Result<u64> {
-    let gone = sqlx::query!(
-        "DELETE FROM sessions WHERE token_digest IN (SELECT token_digest FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
-        now,
-        most
-    )
-    .execute(pool)
-    .await?;
-    Ok(gone.rows_affected())
 }
 
 /// The token in the request's cookie.

@@ -107,6 +107,14 @@ struct Running {
 
 /// Plays it, and says what became of every note.
 pub fn simulate(options: Options, progress: &mut dyn FnMut(&Progress)) -> anyhow::Result<Ledger> {
+    Ok(play(options, progress)?.0)
+}
+
+/// The same, and leaves Notehub as it is in the end, with all events that it ever took.
+pub fn play(
+    options: Options,
+    progress: &mut dyn FnMut(&Progress),
+) -> anyhow::Result<(Ledger, Notehub)> {
     let plan = options.plan.clone();
     let length = Duration::from_secs_f64(options.days * 86_400.0);
     let mut site = Site::new(options)?;
@@ -124,7 +132,8 @@ pub fn simulate(options: Options, progress: &mut dyn FnMut(&Progress)) -> anyhow
     site.heal()?;
     site.finish(progress)?;
     radio.stop();
-    Ok(site.ledger(&plan))
+    let notehub = site.notehub.clone();
+    Ok((site.ledger(&plan), notehub))
 }
 
 impl Site {

@@ -117,6 +117,23 @@ const WRONG_VALUES: &[(&str, &str)] = &[
         "`notehub.token` is missing; it goes with `project`",
     ),
     (
+        "[notehub]\ntoken='t'\nclient_id='c'\nclient_secret='hunter2'",
+        "`notehub.token` is given beside an OAuth client",
+    ),
+    (
+        "[notehub]\nproject='app:1'\nclient_id='c'",
+        "`notehub.client_secret` is missing; it goes with `client_id`",
+    ),
+    (
+        "[notehub]\nclient_secret='hunter2'",
+        "`notehub.client_id` is missing; it goes with `client_secret`",
+    ),
+    ("[notehub]\nevery='0s'", "must be between 1s and 7d"),
+    (
+        "[notehub]\nrate_limit='0/m'",
+        "a rate of zero sends nothing",
+    ),
+    (
         "[watch]\nnotify=['nobody']",
         "[watch] notify names `nobody`, which is not a destination; there is no [[destination]]",
     ),

@@ -1,0 +1,34 @@
+//! How far the fetching of missed events is, and the wish that it go back.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::App;
+use crate::error::Error;
+use crate::receive::backfill::progress;
+
+const PROJECT: Error = Error::NotFound("notehub.project in the configuration");
+
+pub async fn state(State(app): State<App>) -> Result<Json<Value>, Error> {
+    let project = app.config.notehub.project.as_deref().ok_or(PROJECT)?;
+    let state = progress::state(&app.pool, project).await?;
+    Ok(Json(json!({ "backfill": state })))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wish {
+    /// Without it the next pass begins where it would anyway, but now.
+    #[serde(default)]
+    from: Option<DateTime<Utc>>,
+}
+
+/// The loop that fetches sees it within seconds.
+pub async fn begin(State(app): State<App>, Json(wish): Json<Wish>) -> Result<Json<Value>, Error> {
+    let project = app.config.notehub.project.as_deref().ok_or(PROJECT)?;
+    let from = progress::wish(&app.pool, project, wish.from).await?;
+    Ok(Json(json!({ "project": project, "from": from })))
+}
