@@ -39,6 +39,8 @@ mod health;
 #[cfg(feature = "cloud")]
 mod live;
 #[cfg(feature = "cloud")]
+mod people;
+#[cfg(feature = "cloud")]
 mod retention;
 #[cfg(feature = "cloud")]
 mod retry;

@@ -5,9 +5,10 @@ mod rhythm;
 
 use chrono::TimeDelta;
 use cloud::process::incident::{self, What};
+use cloud::process::silence::Matcher;
 use serde_json::{Value, json};
 
-use crate::incidents::silences::ann;
+use crate::incidents::silences::{ann, silenced};
 use crate::support::app::TestApp;
 use crate::support::event::thermal;
 
@@ -253,4 +254,19 @@ async fn a_station_that_is_gone_for_good() {
     assert_eq!(app.texts().len(), 1);
     quiet(&app, 900).await;
     assert_eq!(app.count("incidents").await, 2);
+}
+
+#[tokio::test]
+async fn the_silence_of_a_station_can_be_silenced() {
+    let app = TestApp::with(WATCH).await;
+    note(&app, 0.1).await;
+    let matcher = Matcher {
+        device: Some(DEVICE.to_owned()),
+        rule: Some("silent".to_owned()),
+    };
+    silenced(&app, &matcher, 150).await;
+    quiet(&app, 149).await;
+    assert_eq!((silent(&app).await, app.texts().len()), (1, 0));
+    quiet(&app, 1).await;
+    assert_eq!(app.texts().len(), 1, "{:?}", app.texts());
 }

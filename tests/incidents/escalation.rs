@@ -217,3 +217,32 @@ async fn an_incident_is_closed_by_a_person() {
     assert_eq!(told(&app), "11");
     app.finish().await;
 }
+
+#[tokio::test]
+async fn two_lists_each_at_its_own_pace() {
+    let mut app = TestApp::new().await;
+    let first = chain(&app);
+    let second = first
+        .split("[[rule]]")
+        .next()
+        .expect("a destination")
+        .replace("\"chain\"", "\"others\"")
+        .replace("10m", "15m")
+        .replace("+150055500", "+150055501");
+    let more = format!(
+        "{second}{}",
+        first.replace("[\"chain\"]", "[\"chain\", \"others\"]")
+    );
+    app.restarted(&more);
+    note(&app, "hot", 0.9).await;
+    let mut steps = vec![app.texts().len()];
+    for _ in 0..6 {
+        app.pass(TimeDelta::minutes(5)).await;
+        steps.push(app.texts().len());
+    }
+    assert_eq!(
+        steps,
+        [2, 2, 3, 4, 5, 5, 6],
+        "at 0, 10, 15, 20 and 30 minutes"
+    );
+}

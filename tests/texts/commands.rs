@@ -110,7 +110,7 @@ async fn status_of_all_and_of_one() {
             "#1 dev:1 anomaly (critical): 0.88 now, peak 0.88, since 1 Mar 05:59 CST, nobody has it: ACK 1 https://thermal.example.com/i/1"
         )
     );
-    app.clock.advance(TimeDelta::hours(2));
+    app.pass(TimeDelta::hours(2)).await;
     calm(&app, "dev:2").await;
     text(&app, ANN, "ack").await;
     assert_eq!(

@@ -270,6 +270,17 @@ pub struct Notice {
     pub ambiguous: bool,
 }
 
+impl Notice {
+    /// Whether it tells that something is wrong, and was not taken back: then whom it went to knows.
+    pub fn tells(&self) -> bool {
+        let alarm = matches!(
+            self.kind.as_deref(),
+            Some("opened" | "escalated" | "reminder")
+        );
+        alarm && !self.withdrawn
+    }
+}
+
 /// The notices of an incident, locked so that none changes its state before this transaction ends.
 pub async fn notices(connection: &mut PgConnection, incident: i64) -> sqlx::Result<Vec<Notice>> {
     sqlx::query_as!(

@@ -104,7 +104,8 @@ impl FromStr for Moment {
             let at = formats
                 .iter()
                 .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
-            let at = at.ok_or("write a day such as 2026-03-01 or a time such as 2026-03-01T12:00Z")?;
+            let at =
+                at.ok_or("write a day such as 2026-03-01 or a time such as 2026-03-01T12:00Z")?;
             Self {
                 at: at.and_utc(),
                 day: false,
@@ -123,7 +124,11 @@ impl FromStr for Moment {
 /// As a field of a form shows it again.
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let format = if self.day { "%Y-%m-%d" } else { "%Y-%m-%dT%H:%M" };
+        let format = if self.day {
+            "%Y-%m-%d"
+        } else {
+            "%Y-%m-%dT%H:%M"
+        };
         write!(f, "{}", self.at.format(format))
     }
 }
@@ -169,7 +174,11 @@ mod tests {
     #[test]
     fn silences_last_from_a_minute_to_a_month() {
         let check = |given: &str, minutes: i64| {
-            assert_eq!(silence_time(given), Ok(TimeDelta::minutes(minutes)), "{given}");
+            assert_eq!(
+                silence_time(given),
+                Ok(TimeDelta::minutes(minutes)),
+                "{given}"
+            );
         };
         check(" 1m ", 1);
         check("2h", 120);

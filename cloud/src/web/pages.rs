@@ -256,7 +256,8 @@ mod tests {
 
     #[test]
     fn addresses_leave_out_what_is_not_given() {
-        let address = |rule: Option<&str>| address("/x", &[("a", None), ("r", rule.map(str::to_owned))]);
+        let address =
+            |rule: Option<&str>| address("/x", &[("a", None), ("r", rule.map(str::to_owned))]);
         assert_eq!(address(None), "/x");
         assert_eq!(address(Some("a&b=\u{e9}")), "/x?r=a%26b%3D%C3%A9");
     }

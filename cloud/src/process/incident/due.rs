@@ -13,9 +13,9 @@ use super::tell::{Key, Open, Teller};
 use crate::deliver::outbox::{self, Notice};
 use crate::process::Taken;
 use crate::process::alert::Alert;
-use crate::process::alert::telling::{Held, Standing, Telling, telling};
+use crate::process::alert::telling::{Held, Round, Standing, Telling, telling};
 use crate::process::notice::Kind;
-use crate::process::plan::{Plan, Rule, Which};
+use crate::process::plan::{Plan, Recipient, Rule, Which};
 use crate::process::silence;
 use crate::process::transform::Transforms;
 
@@ -85,7 +85,7 @@ impl<'a> Question<'a> {
             outbox::notices(connection, incident).await?
         };
         let listeners = Listeners::of(rule, self.escalation, &notices);
-        let reached = notices.iter().filter(|notice| !notice.withdrawn);
+        let reached = notices.iter().filter(|notice| notice.tells());
         let told_at = reached.map(|notice| notice.created_at).max();
         let mut standing = Standing {
             acknowledged: self.acknowledged,
@@ -122,10 +122,10 @@ impl Listeners {
     fn of(rule: &Rule, escalation: i32, notices: &[Notice]) -> Self {
         let reached: BTreeSet<Key> = notices
             .iter()
-            .filter(|notice| !notice.withdrawn)
+            .filter(|notice| notice.tells())
             .map(|notice| (notice.destination.clone(), notice.recipient.clone()))
             .collect();
-        let steps = rule.recipients.iter().map(|one| one.step());
+        let steps = rule.recipients.iter().map(Recipient::step);
         let mut listeners = Self {
             next_step: steps.filter(|step| *step > escalation).min(),
             ..Self::default()
@@ -183,25 +183,7 @@ impl Asked<'_> {
         let round = match verdict {
             Telling::Tell(round) => round,
             Telling::Held(round, held) => {
-                let reason = match held {
-                    Held::Silenced(_) => self.silenced_by.unwrap_or_else(|| held.to_string()),
-                    _ => held.to_string(),
-                };
-                tracing::info!(
-                    incident.id = open.id,
-                    notice = round.word(),
-                    "held back: {reason}"
-                );
-                hold::note(
-                    connection,
-                    open.id,
-                    round.word(),
-                    &reason,
-                    held.until(),
-                    now,
-                )
-                .await?;
-                hold::ask_again(connection, open.id, held.until()).await?;
+                self.hold(connection, open.id, round, held, now).await?;
                 return Ok(false);
             }
             Telling::Nothing(until) => {
@@ -265,6 +247,25 @@ impl Asked<'_> {
         .execute(connection)
         .await?;
         Ok(true)
+    }
+
+    /// Keeps why it is not told, and when to ask again.
+    async fn hold(
+        self,
+        connection: &mut PgConnection,
+        incident: i64,
+        round: Round,
+        held: Held,
+        now: DateTime<Utc>,
+    ) -> sqlx::Result<()> {
+        let reason = match held {
+            Held::Silenced(_) => self.silenced_by.unwrap_or_else(|| held.to_string()),
+            _ => held.to_string(),
+        };
+        let notice = round.word();
+        tracing::info!(incident.id = incident, notice, "held back: {reason}");
+        hold::note(connection, incident, notice, &reason, held.until(), now).await?;
+        hold::ask_again(connection, incident, held.until()).await
     }
 }
 

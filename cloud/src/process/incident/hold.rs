@@ -1,5 +1,7 @@
 //! What silences do to notices: those not sent yet are withdrawn, and what was held back is asked for again at their end.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
@@ -36,13 +38,16 @@ pub(in crate::process) async fn hold_back(
             continue;
         }
         outbox::withdraw(connection, &ids, words, now).await?;
-        for notice in waiting {
-            let kind = notice.kind.as_deref().unwrap_or("opened");
+        let told = waiting.iter().filter(|notice| notice.tells());
+        let kinds: BTreeSet<_> = told.filter_map(|notice| notice.kind.as_deref()).collect();
+        for kind in kinds {
             note(connection, incident.id, kind, words, Some(until), now).await?;
         }
-        let reached = notices
-            .iter()
-            .filter(|notice| !notice.withdrawn && !(ids.contains(&notice.id) && !notice.ambiguous));
+        // What may have arrived although nobody knows counts as told.
+        let reached = |notice: &&outbox::Notice| {
+            notice.tells() && (notice.ambiguous || !ids.contains(&notice.id))
+        };
+        let reached = notices.iter().filter(reached);
         let told_at = reached.map(|notice| notice.created_at).max();
         // If nobody heard of it, the telling begins anew at the end of the silence.
         sqlx::query!(

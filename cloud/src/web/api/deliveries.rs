@@ -51,9 +51,7 @@ impl FromStr for Condition {
             "dead" => Self::Dead,
             "delivered" => Self::Delivered,
             _ => {
-                return Err(
-                    "`state` is one of waiting, failing, due, leased, dead, delivered",
-                );
+                return Err("`state` is one of waiting, failing, due, leased, dead, delivered");
             }
         })
     }
@@ -82,7 +80,10 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const BAD: &str = "`after` is what the page before said in `next`";
         let (micros, id) = text.split_once('.').ok_or(BAD)?;
-        let at = micros.parse().ok().and_then(DateTime::from_timestamp_micros);
+        let at = micros
+            .parse()
+            .ok()
+            .and_then(DateTime::from_timestamp_micros);
         // Beyond these years Postgres knows no time.
         let at = at.filter(|at| (0..7_258_118_400).contains(&at.timestamp()));
         let id = id.parse().map_err(|_| BAD)?;
@@ -300,6 +301,7 @@ async fn waiting(pool: &PgPool, which: &Which, most: i64) -> sqlx::Result<Found>
              FROM (SELECT s.* FROM unnest($1::text[]) AS n (name) CROSS JOIN LATERAL (
                           SELECT * FROM delivery_states AS s WHERE $6 AND s.state = 'due' AND s.destination = n.name
                              AND s.due_at >= $2 AND s.due_at < $3 AND s.due_at >= $4 AND (s.due_at, s.id) > ($4, $5)
+                             AND (NOT $8 OR s.attempts > s.attempts_before)
                            ORDER BY s.due_at, s.id LIMIT 5000) AS s
                     UNION ALL
                    (SELECT * FROM delivery_states AS s WHERE $7 AND s.state = 'leased' AND s.destination = ANY ($1)
@@ -307,7 +309,7 @@ async fn waiting(pool: &PgPool, which: &Which, most: i64) -> sqlx::Result<Found>
                     ORDER BY due_at, id LIMIT 5000) AS s
              JOIN delivery_contents AS c ON c.id = s.id
              LEFT JOIN devices AS d ON d.uid = c.device
-            WHERE (NOT $8 OR s.attempts > s.attempts_before) AND ($9::text IS NULL OR c.device = $9)
+            WHERE ($9::text IS NULL OR c.device = $9)
             ORDER BY s.due_at, s.id LIMIT $10"#,
         &destinations,
         from,
@@ -322,7 +324,7 @@ async fn waiting(pool: &PgPool, which: &Which, most: i64) -> sqlx::Result<Found>
     )
     .fetch_all(pool)
     .await?;
-    // What fails and waits for longer is due later; the first thousands of a station or of failures are all that is shown.
+    // Of one station only those among the first thousands in line are shown.
     Ok((rows, None))
 }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::deliveries::Attempt;
 use crate::App;
+use crate::deliver::text_status;
 use crate::error::Error;
 use crate::process::incident::{TimelineEntry, timeline};
 use crate::process::{incident, silence};
@@ -276,6 +277,19 @@ pub struct Whole {
     pub timeline: Vec<TimelineEntry>,
     /// Every attempt at its notices, by delivery and number.
     pub tries: Vec<Try>,
+    /// What the carrier reported of its texts.
+    pub texts: Vec<Text>,
+}
+
+/// How far a text got after it was sent.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Text {
+    pub delivery: Uuid,
+    /// Twilio's word, such as `delivered` or `undelivered`.
+    pub status: String,
+    pub at: DateTime<Utc>,
+    pub error_code: Option<i32>,
+    pub explanation: Option<&'static str>,
 }
 
 #[utoipa::path(get, path = "/api/v1/incidents/{id}", tag = "incidents", params(("id" = i64, Path, description = "The number of the incident")),
@@ -285,10 +299,19 @@ pub async fn whole(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<W
     let incident = incident.ok_or(Error::NotFound("incident"))?;
     let timeline = timeline(&app.pool, id).await?;
     let tries = tries(&app.pool, id).await?;
+    let texts = text_status::of_incident(&app.pool, id).await?;
+    let texts = texts.into_values().map(|text| Text {
+        delivery: text.delivery_id,
+        explanation: text.explanation(),
+        status: text.status,
+        at: text.at,
+        error_code: text.error_code,
+    });
     Ok(Json(Whole {
         incident,
         timeline,
         tries,
+        texts: texts.collect(),
     }))
 }
 

@@ -148,7 +148,10 @@ pub async fn list(
     let list = List {
         nav: Nav::of(&app.pool, person, "deliveries").await?,
         now,
-        done: asked.done.as_deref().and_then(|done| sentence(done, asked.count)),
+        done: asked
+            .done
+            .as_deref()
+            .and_then(|done| sentence(done, asked.count)),
         view,
         health,
         since,

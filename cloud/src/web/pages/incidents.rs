@@ -95,7 +95,9 @@ impl Told {
     /// Nothing of the address is shown, so that nobody can make it say something.
     fn sentence(&self) -> Option<&'static str> {
         Some(match self.done.as_deref()? {
-            "silenced" => "Silenced. Nobody is told until it ends; what happens is recorded all the same.",
+            "silenced" => {
+                "Silenced. Nobody is told until it ends; what happens is recorded all the same."
+            }
             "ended" => "The silence is ended.",
             "not-ended" => "That silence was over already.",
             _ => return None,

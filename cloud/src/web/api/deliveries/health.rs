@@ -97,7 +97,9 @@ pub async fn all(app: &App, now: DateTime<Utc>) -> sqlx::Result<(Vec<Health>, Da
             died_lately: row.died_lately,
             trouble: row.trouble,
             breaker: breaker.map(|(state, _)| state),
-            open_until: breaker.and_then(|(_, until)| until).filter(|until| *until > now),
+            open_until: breaker
+                .and_then(|(_, until)| until)
+                .filter(|until| *until > now),
             rate_limit: lane.and_then(crate::deliver::Lane::rate_limit),
             destination: row.name,
         }

@@ -94,7 +94,10 @@ impl FromStr for Before {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const BAD: &str = "`before` is what the link to the next page says";
         let (micros, uid) = text.split_once('.').ok_or(BAD)?;
-        let at = micros.parse().ok().and_then(DateTime::from_timestamp_micros);
+        let at = micros
+            .parse()
+            .ok()
+            .and_then(DateTime::from_timestamp_micros);
         // Beyond these years Postgres knows no time.
         let at = at.filter(|at| (0..7_258_118_400).contains(&at.timestamp()));
         Ok(Self(at.ok_or(BAD)?, uid.to_owned()))
@@ -145,11 +148,7 @@ async fn parts(pool: &PgPool) -> sqlx::Result<Vec<Part>> {
     .await
 }
 
-async fn rows(
-    pool: &PgPool,
-    parts: &[String],
-    before: Option<Before>,
-) -> sqlx::Result<Vec<Row>> {
+async fn rows(pool: &PgPool, parts: &[String], before: Option<Before>) -> sqlx::Result<Vec<Row>> {
     let (at, uid) = before.map(|Before(at, uid)| (at, uid)).unzip();
     sqlx::query_as!(
         Row,

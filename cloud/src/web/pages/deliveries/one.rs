@@ -13,10 +13,12 @@ use super::wake;
 use crate::App;
 use crate::deliver::Lane;
 use crate::deliver::destination::{Outbound, Preview};
+use crate::deliver::text_status;
 use crate::error::Error;
 use crate::web::api::deliveries::{self, Attempt, Whole};
 use crate::web::api::{self, Replay};
 use crate::web::given::optional;
+use crate::web::pages::incidents::one::story::report;
 use crate::web::pages::{Nav, page, segment};
 use crate::web::person::Person;
 
@@ -32,6 +34,8 @@ struct One {
     /// What happens next, and when.
     next: Next,
     body: String,
+    /// What the carrier reported of a text.
+    report: Option<String>,
     /// None if the destination is no longer configured.
     request: Option<Preview>,
 }
@@ -90,12 +94,14 @@ pub async fn show(
 ) -> Result<Response, Error> {
     let whole = find(&app, &id).await?;
     let now = app.clock.now();
+    let texts = text_status::of_deliveries(&app.pool, &[whole.delivery.id]).await?;
     let mut lanes = app.lanes.iter();
     let lane = lanes.find(|lane| lane.name() == whole.delivery.destination);
     let one = One {
         nav: Nav::of(&app.pool, person, "deliveries").await?,
         done: told.sentence(),
         next: next(&whole, lane.map(Lane::breaker_state), now),
+        report: texts.values().next().map(report),
         body: cut(pretty(&whole.body)),
         request: lane.map(|lane| shown(lane.preview(&outbound(&whole)))),
         whole,
@@ -158,11 +164,18 @@ fn next(
     match (delivery.state.as_str(), breaker) {
         ("delivered", _) => say("Nothing: it arrived", delivery.ended_at),
         ("dead", _) => say("Nothing by itself; it can be sent again by hand", None),
-        ("leased", _) => say("It is being sent; if nothing is heard it is tried again after", whole.leased_until),
-        (_, None) => say("It waits for its destination, which is no longer configured", None),
-        (_, Some((_, Some(until)))) if until > now && until > delivery.due_at => {
-            say("The destination fails and is spared; nothing is sent before", Some(until))
-        }
+        ("leased", _) => say(
+            "It is being sent; if nothing is heard it is tried again after",
+            whole.leased_until,
+        ),
+        (_, None) => say(
+            "It waits for its destination, which is no longer configured",
+            None,
+        ),
+        (_, Some((_, Some(until)))) if until > now && until > delivery.due_at => say(
+            "The destination fails and is spared; nothing is sent before",
+            Some(until),
+        ),
         _ if delivery.due_at > now => say("It is tried again", Some(delivery.due_at)),
         _ => say("It is sent as soon as it is its turn", None),
     }

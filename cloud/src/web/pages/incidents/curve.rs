@@ -121,12 +121,20 @@ fn draw(
     let over = incident.resolved_at.unwrap_or(end);
     let opened = x(incident.opened_at);
     let place = |place: f64| format!("{place:.1}");
-    let mut heights = vec![(place(y(low)), number(&low)), (place(y(high)), number(&high))];
+    // As many digits as tell the heights apart; there is no room for more.
+    let digits = match high - low {
+        range if range >= 20.0 => 0,
+        range if range >= 2.0 => 1,
+        range if range >= 0.02 => 2,
+        _ => 4,
+    };
+    let height = |value: f64| (place(y(value)), format!("{value:.digits$}"));
+    let mut heights = vec![height(low), height(high)];
     if let Some(limit) = limit
         && (y(limit) - y(low)).abs() > 14.0
         && (y(limit) - y(high)).abs() > 14.0
     {
-        heights.push((place(y(limit)), number(&limit)));
+        heights.push(height(limit));
     }
     Some(Curve {
         words: words(&series, points, limit, incident),

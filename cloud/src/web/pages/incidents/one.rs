@@ -4,7 +4,7 @@
 //! back here and says what was done; what was typed is kept when something is wrong with it.
 
 /// The timeline as it is shown.
-mod story;
+pub(in crate::web::pages) mod story;
 
 use askama::Template;
 use axum::Form;
@@ -20,6 +20,7 @@ use super::curve::{self, Curve};
 use super::quiet::Quiet;
 use crate::App;
 use crate::config::{Threshold, Wording};
+use crate::deliver::text_status;
 use crate::error::Error;
 use crate::process::incident::timeline;
 use crate::process::plan::Rule;
@@ -172,7 +173,9 @@ impl Told {
             "over" => "It was over already.",
             "closed" => "Closed. A rule that is breached again opens a new incident.",
             "noted" => "Your note is in the timeline.",
-            "silenced" => "Silenced. Nobody is told until it ends; what happens is recorded all the same.",
+            "silenced" => {
+                "Silenced. Nobody is told until it ends; what happens is recorded all the same."
+            }
             "ended" => "The silence is ended.",
             "not-ended" => "That silence was over already.",
             _ => return None,
@@ -215,7 +218,8 @@ async fn render(
         curve: curve::load(pool, &incident, rule, now).await?,
         story: story::of(
             timeline(pool, id).await?,
-            incidents::tries(pool, id).await?,
+            &incidents::tries(pool, id).await?,
+            &text_status::of_incident(pool, id).await?,
         ),
         silences,
         incident,

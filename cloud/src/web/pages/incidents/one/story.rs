@@ -1,8 +1,11 @@
 //! The timeline in words (pure).
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::deliver::text_status::TextStatus;
 use crate::process::incident::{TimelineEntry, Told, What};
 use crate::web::api::deliveries::Attempt;
 use crate::web::api::incidents::Try;
@@ -31,23 +34,29 @@ pub struct Notice {
     pub state: String,
     /// The state in a word for people.
     pub word: &'static str,
+    /// What the carrier reported of a text.
+    pub report: Option<String>,
     pub tries: Vec<Attempt>,
 }
 
 /// Latest first: on a phone nobody scrolls to what is new.
-pub fn of(timeline: Vec<TimelineEntry>, tries: Vec<Try>) -> Vec<Step> {
+pub fn of(
+    timeline: Vec<TimelineEntry>,
+    tries: &[Try],
+    texts: &BTreeMap<Uuid, TextStatus>,
+) -> Vec<Step> {
     let mut steps: Vec<_> = timeline
         .into_iter()
-        .map(|entry| step(entry, &tries))
+        .map(|entry| step(entry, tries, texts))
         .collect();
     steps.reverse();
     steps
 }
 
-fn step(entry: TimelineEntry, tries: &[Try]) -> Step {
+fn step(entry: TimelineEntry, tries: &[Try], texts: &BTreeMap<Uuid, TextStatus>) -> Step {
     let mut step = Step {
         at: entry.at,
-        mark: "quiet",
+        mark: "aside",
         title: String::new(),
         words: None,
         why: None,
@@ -71,13 +80,21 @@ fn step(entry: TimelineEntry, tries: &[Try]) -> Step {
                 other => format!("Over: {other}"),
             };
         }
-        What::Told(told) => tell(&mut step, told, tries),
+        What::Told(told) => {
+            let text = texts.get(&told.delivery);
+            tell(&mut step, told, tries, text);
+        }
         What::HeldBack {
             notice,
             reason,
             until,
         } => {
-            step.title = format!("Nobody was told ({notice})");
+            step.title = match notice.as_str() {
+                "opened" => "The opening was held back".into(),
+                "reminder" => "A reminder was held back".into(),
+                "escalated" => "An escalation was held back".into(),
+                other => format!("Held back: {other}"),
+            };
             step.why = Some(reason);
             step.until = until;
         }
@@ -120,19 +137,21 @@ fn step(entry: TimelineEntry, tries: &[Try]) -> Step {
     step
 }
 
-fn tell(step: &mut Step, told: Told, tries: &[Try]) {
+fn tell(step: &mut Step, told: Told, tries: &[Try], text: Option<&TextStatus>) {
     let whom = told.recipient.as_ref().unwrap_or(&told.destination);
     step.title = match told.notice.as_str() {
         "opened" => format!("Told {whom}"),
         "reminder" => format!("Reminded {whom}"),
         "escalated" => format!("Escalated to {whom}"),
         "resolved" => format!("All-clear to {whom}"),
+        "picture" => format!("Picture to {whom}"),
         other => format!("Told {whom} ({other})"),
     };
     if told.recipient.is_some() {
         step.title = format!("{} by {}", step.title, told.destination);
     }
     step.mark = match told.state.as_str() {
+        "delivered" if text.is_some_and(TextStatus::failed) => "hot",
         "delivered" => "good",
         "dead" => "hot",
         _ => "warm",
@@ -142,15 +161,31 @@ fn tell(step: &mut Step, told: Told, tries: &[Try]) {
     let tries: Vec<_> = mine.map(|one| one.attempt.clone()).collect();
     step.notice = Some(Notice {
         delivery: told.delivery,
+        report: text.map(report),
         word: match told.state.as_str() {
+            "delivered" if text.is_some_and(TextStatus::arrived) => "arrived",
+            "delivered" if text.is_some_and(TextStatus::failed) => "did not arrive",
             "delivered" => "sent",
             "dead" => "not sent",
             "leased" => "being sent",
             _ if tries.is_empty() => "waiting",
             _ => "to be tried again",
         },
-        state: told.state,
+        state: if text.is_some_and(TextStatus::failed) {
+            "dead".into()
+        } else {
+            told.state
+        },
         tries,
     });
     step.why = told.reason;
+}
+
+/// What the carrier reported of a text, in words.
+pub fn report(text: &TextStatus) -> String {
+    match (text.error_code, text.explanation()) {
+        (Some(code), Some(why)) => format!("{}: {why} ({code})", text.status),
+        (Some(code), None) => format!("{}: error {code}", text.status),
+        (None, _) => text.status.clone(),
+    }
 }
