@@ -23,12 +23,12 @@ pub mod event;
 /// Stations with two days behind them.
 #[cfg(feature = "cloud")]
 pub mod fleet;
-/// All pages.
-#[cfg(feature = "cloud")]
-pub mod pages;
 /// Notehub's API for events.
 #[cfg(feature = "cloud")]
 pub mod notehub_api;
+/// All pages.
+#[cfg(feature = "cloud")]
+pub mod pages;
 /// The program as a process.
 #[cfg(feature = "cloud")]
 pub mod program;
