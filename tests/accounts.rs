@@ -73,7 +73,7 @@ fn csrf(page: &Answer) -> String {
     rest.split('"').next().expect("a token").to_owned()
 }
 
-fn users() -> String {
+pub fn users() -> String {
     // Made here, with a cost that a test can wait for.
     use argon2::password_hash::SaltString;
     use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};

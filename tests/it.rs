@@ -49,6 +49,8 @@ mod size;
 #[cfg(feature = "cloud")]
 mod stations;
 #[cfg(feature = "cloud")]
+mod stations_pages;
+#[cfg(feature = "cloud")]
 mod texts;
 #[cfg(feature = "cloud")]
 mod transform;

@@ -192,6 +192,7 @@ impl Service {
         }
 
         tasks.spawn(live::run(self.app.clone(), stop.clone()));
+        tasks.spawn(process::rollup::run(self.app.clone(), stop.clone()));
         let closing = self.app.closing.clone();
         let shutdown = async move {
             shutdown.await;

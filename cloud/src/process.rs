@@ -9,8 +9,8 @@
 //! with the event and harms nothing else. An event that the database will not take is set aside alone, with its error.
 //!
 //! Who owns what: `record` takes events and writes measurements, devices, errors; `identity` knows which events are one
-//! note; `frame` puts pictures together; `incident` writes alerts and incidents, `silence` the silences; `watch::heartbeat` is
-//! told of each arrival.
+//! note; `frame` puts pictures together; `incident` writes alerts and incidents, `silence` the silences; `rollup` keeps days
+//! of measurements in short; `watch::heartbeat` is told of each arrival.
 
 pub mod alert;
 pub mod frame;
@@ -20,6 +20,7 @@ pub mod notice;
 pub mod picture_notice;
 pub mod plan;
 pub mod record;
+pub mod rollup;
 pub mod route;
 pub mod series;
 pub mod silence;

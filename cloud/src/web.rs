@@ -5,6 +5,8 @@ pub mod account;
 pub mod api;
 mod assets;
 mod backfill;
+/// Downloads.
+pub mod csv;
 pub mod frames;
 /// What people give us, checked.
 mod given;
@@ -14,6 +16,8 @@ pub mod pages;
 pub mod person;
 mod picture;
 pub mod probe;
+/// Numbers over time.
+pub mod series;
 /// Browsers that are signed in.
 pub mod session;
 pub mod sms;
@@ -48,6 +52,9 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/devices", get(api::devices))
         .route("/api/v1/devices/{uid}/frames", get(frames::list))
         .route("/api/v1/devices/{uid}/frames/{frame}", get(frames::frame))
+        .route("/api/v1/devices/{uid}/series", get(series::series))
+        .route("/api/v1/devices/{uid}/series.csv", get(csv::series))
+        .route("/api/v1/devices/{uid}/events.csv", get(csv::events))
         .route("/api/v1/events/{uid}", get(api::event))
         .route("/api/v1/incidents", get(api::incidents::list))
         .route("/api/v1/incidents/{id}", get(api::incidents::whole))
@@ -104,6 +111,9 @@ pub fn router(app: App) -> Router {
             "/deliveries/{id}/replay",
             post(pages::deliveries::one::replay),
         )
+        .route("/stations/{uid}", get(pages::station::station))
+        .route("/stations/{uid}/events", get(pages::station::events::list))
+        .route("/stations/{uid}/events/{event}", get(pages::station::events::event))
         .route("/audit", get(pages::audit::audit))
         .route("/sign-out", post(pages::sign_in::sign_out))
         .layer(gate())

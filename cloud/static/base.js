@@ -47,17 +47,29 @@
   }
 
   function exchange(fresh) {
+    // What is there now and was not before has no place to go to: the first station, the first picture.
+    const typing = document.activeElement && document.activeElement.matches("input, textarea, select");
+    if (!typing && [...fresh.querySelectorAll("[data-live][id]")].some((part) => !document.getElementById(part.id))) { location.reload(); return; }
     for (const part of document.querySelectorAll("[data-live][id]")) {
       const next = fresh.getElementById(part.id);
       if (!next) { if (!busy(part)) part.replaceChildren(); continue; }
       localise(next);
       for (const id of opened(part)) { const one = next.querySelector("#" + CSS.escape(id)); if (one) one.open = true; }
       if (busy(part) || next.isEqualNode(part)) continue;
-      const focused = part.contains(document.activeElement) && document.activeElement.id;
-      part.replaceWith(document.adoptNode(next));
-      if (focused) { const again = document.getElementById(focused); if (again) again.focus(); }
+      put(part, next);
     }
     document.title = fresh.title;
+  }
+
+  // A list whose entries have ids and are still the same ones is exchanged entry by entry: what did not change is not
+  // drawn again.
+  function put(part, next) {
+    const now = [...part.children], then = [...next.children];
+    const same = now.length && now.length === then.length && part.cloneNode(false).isEqualNode(next.cloneNode(false)) && now.every((one, index) => one.id && one.id === then[index].id);
+    if (same) { now.forEach((one, index) => { if (!one.isEqualNode(then[index])) put(one, then[index]); }); return; }
+    const focused = part.contains(document.activeElement) && document.activeElement.id;
+    part.replaceWith(document.adoptNode(next));
+    if (focused) { const again = document.getElementById(focused); if (again) again.focus(); }
   }
 
   let looking = null, again = false, last = 0;
@@ -76,6 +88,8 @@
     looking = null;
     if (again) { again = false; soon(); }
   }
+
+  watch.look = look;
 
   let timer = null;
   function soon() {

@@ -51,7 +51,7 @@ async fn what_died_shows_the_request_and_the_answer_and_is_sent_again() {
         "Nothing by itself; it can be sent again by hand",
         "/api/v1/events/e%3C1%3E",
         "POST http://",
-        "X-Auth-Token: ***",
+        "x-auth-token: ***",
         "&#34;anomaly&#34;",
     ]);
     page.lacks(&["ubidots-secret-token", "<b>no</b>"]);
@@ -334,5 +334,40 @@ async fn events_with_errors_are_listed_by_part_and_processed_again() {
         .await
         .has(&["No event carries an error."]);
     assert_eq!(app.ubidots.received().len(), 60);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_withdrawn_did_not_fail_and_is_not_sent_again() {
+    let app = TestApp::new().await;
+    app.twilio.plan(1_000, Fault::Refuse(Answer::status(503)));
+    let at = app.now() - TimeDelta::minutes(2);
+    app.take(&thermal("hot", "dev:1", at, 0.9)).await;
+    app.settle().await;
+    let people = Visitor::people(&app).await;
+    people
+        .does(
+            "/incidents/1/silence",
+            &[("time", "1h"), ("reason", "roof")],
+        )
+        .await
+        .has(&[">withdrawn<", "withdrawn: silenced by people: roof"]);
+    people
+        .see("/deliveries?state=dead")
+        .await
+        .has(&["<span class=\"state\">withdrawn</span>"]);
+    people
+        .see("/deliveries")
+        .await
+        .lacks(&["died in 24 h", "Latest trouble"]);
+    people
+        .see("/deliveries/replay")
+        .await
+        .has(&["0 dead deliveries"]);
+    let window = [("destination", "sms"), ("from", ""), ("to", "")];
+    people
+        .does("/deliveries/replay", &window)
+        .await
+        .has(&["Nothing was dead there any more."]);
     app.finish().await;
 }

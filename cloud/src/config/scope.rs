@@ -30,6 +30,19 @@ impl Scope {
         }
     }
 
+    /// Whether events of this device can be meant at all, whatever the file.
+    pub fn concerns(
+        &self,
+        device: &str,
+        serial: Option<&str>,
+        fleets: &[String],
+        product: &str,
+    ) -> bool {
+        any(&self.devices, [device].into_iter().chain(serial))
+            && any(&self.fleets, fleets.iter().map(String::as_str))
+            && any(&self.products, [product])
+    }
+
     pub fn matches(
         &self,
         file: &str,
@@ -40,9 +53,7 @@ impl Scope {
     ) -> bool {
         let file_of_node = file.rsplit_once('#').map(|(_node, file)| file);
         any(&self.files, [file].into_iter().chain(file_of_node))
-            && any(&self.devices, [device].into_iter().chain(serial))
-            && any(&self.fleets, fleets.iter().map(String::as_str))
-            && any(&self.products, [product])
+            && self.concerns(device, serial, fleets, product)
     }
 }
 

@@ -252,7 +252,7 @@ pub async fn reclaim(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<u64> {
 }
 
 /// What the reason of a delivery begins with that was ended before anybody tried to send it.
-const WITHDRAWN: &str = "withdrawn: ";
+pub const WITHDRAWN: &str = "withdrawn: ";
 
 /// A notice of an incident, and how far it got.
 #[derive(Debug)]
@@ -319,7 +319,8 @@ pub async fn withdraw(
 pub enum Replay {
     /// One, dead or delivered.
     One(Uuid),
-    /// All dead ones, of one destination or of any, that died in a window of time; but no notices of incidents that are over.
+    /// All dead ones, of one destination or of any, that died in a window of time; but no notices that
+    /// were withdrawn or whose incident is over.
     Dead {
         destination: Option<String>,
         from: DateTime<Utc>,
@@ -351,13 +352,15 @@ pub async fn replay(pool: &PgPool, choice: &Replay, now: DateTime<Utc>) -> sqlx:
             sqlx::query!(
                 r#"UPDATE delivery_states AS s SET state = 'due', due_at = $4, ended_at = NULL, reason = 'replayed on request', replayed_at = $4, attempts_before = attempts
                     WHERE state = 'dead' AND ($1::text IS NULL OR destination = $1) AND ended_at >= $2 AND ended_at < $3
-                      -- Nobody is to be alarmed by what is over.
+                      -- What was withdrawn did not fail, and nobody is to be alarmed by what is over.
+                      AND NOT starts_with(coalesce(reason, ''), $5)
                       AND NOT EXISTS (SELECT FROM delivery_contents AS c JOIN incidents AS i ON i.id = c.incident_id
                                        WHERE c.id = s.id AND i.resolved_at IS NOT NULL)"#,
                 destination.as_deref(),
                 from,
                 to,
-                now
+                now,
+                WITHDRAWN
             )
             .execute(pool)
             .await?

@@ -3,7 +3,7 @@
 //! Owns `measurements`, `devices`, `processed_events`, `event_errors` and, with `receive`, `pending_events`.
 //! Every insert is idempotent: an event that is processed again writes nothing twice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 
 use super::transform::TransformError;
-use super::{Effects, Taken};
+use super::{Effects, Taken, rollup};
 use crate::receive::event::number;
 
 /// How many shards one transaction may hold, of the 64 there are: enough for full batches, and some left for others.
@@ -99,12 +99,15 @@ pub async fn write(
     effects: &Effects,
     now: DateTime<Utc>,
 ) -> anyhow::Result<()> {
-    measurements(connection, events, effects)
+    measurements(connection, events, effects, now)
         .await
         .context("writing measurements")?;
     devices(connection, events)
         .await
         .context("writing devices")?;
+    power_and_signal(connection, events)
+        .await
+        .context("writing power and signal of devices")?;
     errors(connection, events, effects, now)
         .await
         .context("writing errors of events")?;
@@ -117,10 +120,18 @@ async fn measurements(
     connection: &mut PgConnection,
     events: &[Taken],
     effects: &Effects,
+    now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     if effects.points.is_empty() {
         return Ok(());
     }
+    let of = |event: &usize| &events[*event];
+    let days: BTreeSet<_> = effects
+        .points
+        .iter()
+        .map(|(event, _)| (of(event).device.as_str(), of(event).captured_at.date_naive()))
+        .collect();
+    rollup::mark(connection, &days, now).await?;
     // In the order of the index, which is how it is filled fastest.
     let mut points: Vec<_> = effects
         .points
@@ -202,6 +213,53 @@ async fn devices(connection: &mut PgConnection, events: &[Taken]) -> sqlx::Resul
     )
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// What the Notecard says of its supply and its radio: sessions in the event itself, the agent in its health note.
+async fn power_and_signal(connection: &mut PgConnection, events: &[Taken]) -> sqlx::Result<()> {
+    let mut told: Vec<_> = events
+        .iter()
+        .filter(|event| event.repeat_of.is_none())
+        .filter_map(|event| {
+            let top = |key: &str| event.value.get(key).and_then(number);
+            let session = event.file.ends_with("_session.qo");
+            let voltage = if session {
+                top("voltage")
+            } else if event.file.ends_with("health.qo") {
+                let body = event.value.get("body");
+                body.and_then(|body| body.get("volt").and_then(number))
+            } else {
+                None
+            };
+            // What is not known travels as 0.
+            let voltage = voltage.filter(|volts| *volts > 0.0 && *volts < 1e3);
+            let whole = |key: &str| top(key).filter(|value| session && value.abs() < 1e3).map(f64::round);
+            let (bars, rssi) = (whole("bars"), whole("rssi"));
+            (voltage.is_some() || bars.is_some() || rssi.is_some())
+                .then_some((event, voltage, bars, rssi))
+        })
+        .collect();
+    told.sort_by_key(|(event, ..)| event.captured_at);
+    for (event, voltage, bars, rssi) in told {
+        sqlx::query!(
+            "UPDATE devices SET
+                 voltage = CASE WHEN $3::float8 IS NOT NULL AND $2 >= coalesce(voltage_at, '-infinity') THEN $3 ELSE voltage END,
+                 voltage_at = CASE WHEN $3 IS NOT NULL THEN greatest(voltage_at, $2) ELSE voltage_at END,
+                 bars = CASE WHEN $6 AND $2 >= coalesce(signal_at, '-infinity') THEN $4::float8::integer ELSE bars END,
+                 rssi = CASE WHEN $6 AND $2 >= coalesce(signal_at, '-infinity') THEN $5::float8::integer ELSE rssi END,
+                 signal_at = CASE WHEN $6 THEN greatest(signal_at, $2) ELSE signal_at END
+              WHERE uid = $1",
+            event.device,
+            event.captured_at,
+            voltage,
+            bars,
+            rssi,
+            bars.is_some() || rssi.is_some()
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
     Ok(())
 }
 

@@ -14,6 +14,8 @@ pub mod incidents;
 pub mod overview;
 /// Signing in and out.
 pub mod sign_in;
+/// One station.
+pub mod station;
 
 use std::fmt;
 
@@ -73,13 +75,25 @@ impl Nav {
 #[derive(Debug, Clone, Copy)]
 pub struct When(pub DateTime<Utc>);
 
+impl When {
+    /// For attributes, which no script rewrites.
+    pub fn plain(&self) -> String {
+        self.0.format("%-d %b %Y, %H:%M UTC").to_string()
+    }
+
+    /// For scripts.
+    pub fn iso(&self) -> String {
+        self.0.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+}
+
 impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             r#"<time datetime="{}">{}</time>"#,
-            self.0.format("%Y-%m-%dT%H:%M:%SZ"),
-            self.0.format("%-d %b %Y, %H:%M UTC")
+            self.iso(),
+            self.plain()
         )
     }
 }

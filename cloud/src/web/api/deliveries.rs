@@ -18,6 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::App;
+use crate::deliver::outbox;
 use crate::error::Error;
 use crate::web::given::{Moment, optional};
 
@@ -151,6 +152,14 @@ pub struct Delivery {
     /// What orders it among those of its state.
     #[serde(skip)]
     pub at: DateTime<Utc>,
+}
+
+impl Delivery {
+    /// It did not fail: it was taken back before it was sent.
+    pub fn is_withdrawn(&self) -> bool {
+        let reason = self.reason.as_deref().unwrap_or_default();
+        self.state == "dead" && reason.starts_with(outbox::WITHDRAWN)
+    }
 }
 
 /// A page of deliveries.
@@ -428,8 +437,8 @@ pub async fn whole(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<
     found.map(Json).ok_or(Error::NotFound("delivery"))
 }
 
-/// Dead deliveries of a window that a replay of it would make due again, up to 10,000, by destination. Those of incidents
-/// that are over are left out, as the replay does.
+/// Dead deliveries of a window that a replay of it would make due again, up to 10,000, by destination. What was withdrawn
+/// and notices of incidents that are over are left out, as the replay does.
 pub async fn replayable(
     pool: &PgPool,
     destination: Option<&str>,
@@ -441,13 +450,15 @@ pub async fn replayable(
         r#"SELECT n.name AS "name!", d.count AS "count!" FROM unnest($1::text[]) AS n (name) CROSS JOIN LATERAL (
                SELECT count(*) AS count FROM (
                    SELECT FROM delivery_states AS s WHERE s.state = 'dead' AND s.destination = n.name AND s.ended_at >= $2 AND s.ended_at < $3
+                      AND NOT starts_with(coalesce(s.reason, ''), $4)
                       AND NOT EXISTS (SELECT FROM delivery_contents AS c JOIN incidents AS i ON i.id = c.incident_id
                                        WHERE c.id = s.id AND i.resolved_at IS NOT NULL)
                     LIMIT 10000) AS x) AS d
             WHERE d.count > 0 ORDER BY n.name"#,
         &destinations,
         from,
-        to
+        to,
+        outbox::WITHDRAWN
     )
     .fetch_all(pool)
     .await?;

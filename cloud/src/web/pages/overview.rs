@@ -1,169 +1,268 @@
-//! All stations at a glance, the most pressing first.
+//! All stations at a glance, the most pressing first: a verdict, and what each station is like now.
+//!
+//! A small fleet is shown as cards, a large one as rows, a page at a time; searching and choosing are plain links and a
+//! form, so they work without any script. `fleet` has the queries, `spark` draws the small curves (pure).
+
+/// The queries.
+mod fleet;
+/// Small curves (pure).
+mod spark;
+
+use std::fmt::Write;
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgPool;
+use serde::Deserialize;
 
-use super::{Nav, page};
+use super::{Nav, page, segment};
 use crate::App;
+use crate::config::Threshold;
 use crate::error::Error;
+use crate::web::frames;
 use crate::web::person::Person;
+use crate::web::series::shape;
+use fleet::{Counts, Found};
 
-/// How finely a station's last 24 hours are drawn.
-const BUCKETS: f64 = 48.0;
+/// Stations on one page. Up to so many are shown as cards.
+pub const PAGE: i64 = 48;
+/// What is drawn of a station.
+const DRAWN: TimeDelta = TimeDelta::hours(24);
+/// Dots along each pixel of a picture: a few hundred bytes for a row, some thousand for a card.
+const SMALL: u32 = 1;
+const LARGER: u32 = 4;
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Search {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    state: String,
+    page: Option<i64>,
+}
 
 #[derive(Template)]
 #[template(path = "overview.html")]
 struct Overview {
     nav: Nav,
+    verdict: String,
+    all: Counts,
+    matching: Counts,
+    dead: i64,
+    search: Search,
     stations: Vec<Station>,
-    open: Vec<Incident>,
-    past: Vec<Incident>,
-    destinations: Vec<Waiting>,
-    now: String,
+    dense: bool,
+    number: i64,
+    pages: i64,
+    now: DateTime<Utc>,
+    public_url: String,
 }
 
 struct Station {
+    found: Found,
+    href: String,
+    scores: Vec<Score>,
+    hottest: Option<String>,
+    picture: Option<Picture>,
+    spark: spark::Spark,
+}
+
+struct Score {
     name: String,
-    state: String,
-    value: Option<f64>,
-    last_seen: String,
-    place: Option<String>,
-    path: Option<String>,
-    highest: f64,
+    value: String,
 }
 
-struct Incident {
-    id: i64,
-    station: String,
-    rule: String,
-    opened: String,
-    ended: Option<String>,
-    peak: f64,
-    taken_by: Option<String>,
+struct Picture {
+    png: String,
+    hottest: String,
 }
 
-struct Waiting {
-    name: String,
-    delivered: i64,
-    due: i64,
-    dead: i64,
-    trouble: Option<String>,
-}
-
-pub async fn overview(State(app): State<App>, person: Person) -> Result<Response, Error> {
+pub async fn overview(
+    State(app): State<App>,
+    person: Person,
+    Query(search): Query<Search>,
+) -> Result<Response, Error> {
     let now = app.clock.now();
-    let (open, past) = incidents(&app.pool)
-        .await?
-        .into_iter()
-        .partition(|incident| incident.ended.is_none());
+    let state = fleet::STATES
+        .contains(&search.state.as_str())
+        .then_some(search.state.as_str());
+    let wanted = fleet::Wanted {
+        text: search.q.trim(),
+        state,
+    };
+    let number = search.page.unwrap_or(1).clamp(1, 1_000_000);
+    let (nav, (all, matching), dead, found) = tokio::try_join!(
+        Nav::of(&app.pool, person, "overview"),
+        fleet::counts(&app.pool, wanted.text),
+        fleet::dead(&app.pool),
+        fleet::page(&app.pool, &wanted, (number - 1) * PAGE, PAGE),
+    )?;
+    let shown = state.map_or(matching.all(), |state| matching.of(state));
+    let dense = all.all() > PAGE;
+    let stations = told(&app, found, now, dense).await?;
+    let public = app.config.server.public_url.as_ref();
     let overview = Overview {
-        nav: Nav::of(&app.pool, person, "overview").await?,
-        stations: stations(&app.pool, now).await?,
-        open,
-        past,
-        destinations: destinations(&app.pool, now).await?,
-        now: shown(now),
+        nav,
+        verdict: verdict(&all),
+        dead,
+        stations,
+        dense,
+        number,
+        pages: (shown + PAGE - 1) / PAGE,
+        all,
+        matching,
+        search,
+        now,
+        public_url: public.map_or_else(
+            || "https://YOUR-ADDRESS".into(),
+            |url| url.as_str().trim_end_matches('/').to_owned(),
+        ),
     };
     page(StatusCode::OK, &overview)
 }
 
-/// Stations with the most pressing first.
-async fn stations(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<Vec<Station>> {
-    let rows = sqlx::query!(
-        r#"SELECT d.uid, coalesce(d.serial_number, d.uid) AS "name!", d.last_seen, d.best_location,
-                  coalesce(a.state, 'normal') AS "state!", m.value AS "value?"
-             FROM devices AS d
-             LEFT JOIN LATERAL (SELECT state FROM alerts WHERE device = d.uid
-                    ORDER BY array_position('{firing,recovering,pending,normal}', state) LIMIT 1) AS a ON true
-             LEFT JOIN LATERAL (SELECT value FROM measurements WHERE device = d.uid AND series = 'anomaly' ORDER BY at DESC LIMIT 1) AS m ON true
-            ORDER BY array_position('{firing,recovering,pending,normal}', coalesce(a.state, 'normal')), d.last_seen DESC
-            LIMIT 200"#
-    )
-    .fetch_all(pool)
-    .await?;
-    let devices: Vec<_> = rows.iter().map(|row| row.uid.as_str()).collect();
-    let since = now - TimeDelta::hours(24);
-    let points = sqlx::query!(
-        r#"SELECT m.device, (extract(epoch FROM m.at - $2)::float8 * $4 / 86400) AS "x!", max(m.value) AS "y!"
-             FROM measurements AS m
-            WHERE m.device = ANY ($1) AND m.series = 'anomaly' AND m.at >= $2 AND m.at <= $3
-            GROUP BY m.device, m.at ORDER BY m.device, m.at"#,
-        &devices as _,
-        since,
-        now,
-        BUCKETS
-    )
-    .fetch_all(pool)
-    .await?;
-    let stations = rows.into_iter().map(|row| {
-        let mut buckets: Vec<(i64, f64)> = Vec::new();
-        for point in points.iter().filter(|point| point.device == row.uid) {
-            #[expect(clippy::cast_possible_truncation, reason = "from 0 to BUCKETS")]
-            let bucket = point.x.floor() as i64;
-            match buckets.last_mut() {
-                Some((last, highest)) if *last == bucket => *highest = highest.max(point.y),
-                _ => buckets.push((bucket, point.y)),
-            }
+async fn told(
+    app: &App,
+    found: Vec<Found>,
+    now: DateTime<Utc>,
+    dense: bool,
+) -> Result<Vec<Station>, Error> {
+    let since = spark::start(now - DRAWN);
+    let mut wanted = (Vec::new(), Vec::new());
+    let scores: Vec<_> = found.iter().map(Found::scores).collect();
+    for (one, scores) in found.iter().zip(&scores) {
+        for (name, _) in scores.iter().filter(|(name, _)| name != "anomaly") {
+            wanted.0.push(one.uid.clone());
+            wanted.1.push(name.clone());
         }
+    }
+    let uids: Vec<_> = found.iter().map(|one| one.uid.clone()).collect();
+    let (peaks, samples) = tokio::try_join!(
+        fleet::peaks(&app.pool, &uids, since),
+        fleet::samples(&app.pool, &wanted.0, &wanted.1, since),
+    )?;
+    let stations = found.into_iter().zip(scores).map(|(one, scores)| {
+        let limit = app.processor.plan.rules.iter().find_map(|rule| {
+            let concerned = rule.scope.concerns(
+                &one.uid,
+                one.serial_number.as_deref(),
+                &one.fleets,
+                one.product.as_deref().unwrap_or_default(),
+            );
+            let about = shape::series_of(&rule.config.value.text) == Some("anomaly");
+            match rule.config.fire {
+                Threshold::Above(limit) if concerned && about => Some(limit),
+                _ => None,
+            }
+        });
+        let spark = spark::draw(&one.uid, &scores, &peaks, &samples, limit);
+        let scale = if dense { SMALL } else { LARGER };
+        let mark = if dense { "&mark=false" } else { "" };
         Station {
-            name: row.name,
-            state: row.state,
-            value: row.value,
-            last_seen: shown(row.last_seen),
-            place: row.best_location,
-            highest: buckets.iter().map(|(_, value)| *value).fold(0.0, f64::max),
-            path: (buckets.len() > 1).then(|| path(&buckets)),
+            href: format!("/stations/{}", segment(&one.uid)),
+            hottest: one.hottest().map(|celsius| format!("{celsius:.1}")),
+            picture: one.event_uid.as_ref().map(|event| Picture {
+                png: format!("{}.png?scale={scale}{mark}", frames::link(&one.uid, event)),
+                hottest: one
+                    .frame_max
+                    .map_or_else(String::new, |max| format!("{max:.1}")),
+            }),
+            scores: scores
+                .into_iter()
+                .map(|(name, value)| Score {
+                    name,
+                    value: format!("{value:.2}"),
+                })
+                .collect(),
+            spark,
+            found: one,
         }
     });
     Ok(stations.collect())
 }
 
-/// Scores from 0 at the bottom to 1 at the top, one step to the right per bucket.
-fn path(buckets: &[(i64, f64)]) -> String {
-    let points: Vec<_> = buckets
-        .iter()
-        .map(|(x, y)| format!("{x} {:.3}", 1.0 - y.clamp(0.0, 1.0)))
-        .collect();
-    format!("M{}", points.join("L"))
+/// What is to be known within a second.
+fn verdict(all: &Counts) -> String {
+    let mut text = String::new();
+    for (state, count) in [
+        ("firing", all.firing),
+        ("silent", all.silent),
+        ("recovering", all.recovering),
+        ("pending", all.pending),
+    ] {
+        if count > 0 {
+            let _ = write!(
+                text,
+                "{}{count} {state}",
+                if text.is_empty() { "" } else { ", " }
+            );
+        }
+    }
+    match (text.is_empty(), all.all()) {
+        (true, 0) => "No station yet".into(),
+        (true, _) => "All quiet".into(),
+        (false, _) => text,
+    }
 }
 
-async fn incidents(pool: &PgPool) -> sqlx::Result<Vec<Incident>> {
-    let rows = sqlx::query!(
-        r#"SELECT i.id, coalesce(d.serial_number, i.device) AS "station!", i.rule, i.opened_at, i.resolved_at, i.peak_value, i.acknowledged_by
-             FROM incidents AS i LEFT JOIN devices AS d ON d.uid = i.device
-            ORDER BY i.resolved_at IS NOT NULL, i.id DESC LIMIT 20"#
-    )
-    .fetch_all(pool)
-    .await?;
-    let incidents = rows.into_iter().map(|row| Incident {
-        id: row.id,
-        station: row.station,
-        rule: row.rule,
-        opened: shown(row.opened_at),
-        ended: row.resolved_at.map(shown),
-        peak: row.peak_value,
-        taken_by: row.acknowledged_by,
-    });
-    Ok(incidents.collect())
+impl Overview {
+    fn worst(&self) -> &'static str {
+        match &self.all {
+            all if all.firing > 0 => "firing",
+            all if all.silent > 0 => "silent",
+            all if all.recovering + all.pending > 0 => "pending",
+            _ => "normal",
+        }
+    }
+
+    /// The address of this page with something else chosen.
+    fn link(&self, state: &str, page: i64) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        if !self.search.q.is_empty() {
+            query.append_pair("q", &self.search.q);
+        }
+        if !state.is_empty() {
+            query.append_pair("state", state);
+        }
+        if page > 1 {
+            query.append_pair("page", &page.to_string());
+        }
+        match query.finish() {
+            query if query.is_empty() => "/".into(),
+            query => format!("/?{query}"),
+        }
+    }
+
+    /// What to choose from: the word of the state, empty for all, what people read, and how many there are.
+    fn choices(&self) -> Vec<(&'static str, &'static str, i64)> {
+        let mut choices = vec![("", "All", self.matching.all())];
+        let labels = ["Firing", "Silent", "Recovering", "Pending", "Normal"];
+        let states = fleet::STATES.iter().zip(labels);
+        choices.extend(states.map(|(state, label)| (*state, label, self.matching.of(state))));
+        choices.retain(|(state, _, count)| {
+            state.is_empty() || *count > 0 || *state == self.search.state
+        });
+        choices
+    }
 }
 
-async fn destinations(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<Vec<Waiting>> {
-    sqlx::query_as!(
-        Waiting,
-        r#"SELECT destination AS name, count(*) FILTER (WHERE state = 'delivered' AND ended_at >= $1) AS "delivered!",
-                  count(*) FILTER (WHERE state IN ('due', 'leased')) AS "due!", count(*) FILTER (WHERE state = 'dead') AS "dead!",
-                  (array_agg(reason ORDER BY due_at DESC) FILTER (WHERE state <> 'delivered' AND reason IS NOT NULL))[1] AS trouble
-             FROM delivery_states WHERE state <> 'delivered' OR ended_at >= $1 GROUP BY destination ORDER BY destination"#,
-        now - TimeDelta::hours(24)
-    )
-    .fetch_all(pool)
-    .await
-}
+impl Station {
+    fn score(&self, name: &str) -> Option<&str> {
+        let score = self.scores.iter().find(|score| score.name == name)?;
+        Some(&score.value)
+    }
 
-fn shown(at: DateTime<Utc>) -> String {
-    at.format("%-d %b %Y, %H:%M").to_string()
+    fn signal(&self) -> Option<String> {
+        match (self.found.bars, self.found.rssi) {
+            (Some(bars), _) => Some(format!("{bars} of 4 bars")),
+            (None, Some(rssi)) => Some(format!("{rssi} dBm")),
+            (None, None) => None,
+        }
+    }
+
+    fn voltage(&self) -> Option<String> {
+        self.found.voltage.map(|volts| format!("{volts:.2} V"))
+    }
 }

@@ -8,6 +8,7 @@ use sqlx::PgPool;
 use utoipa::ToSchema;
 
 use crate::App;
+use crate::deliver::{Lane, outbox};
 
 /// The queries have the number.
 pub const COUNTED: i64 = 10_000;
@@ -25,7 +26,7 @@ pub struct Health {
     pub failing: i64,
     /// Since when the oldest of the next in line waits.
     pub oldest_at: Option<DateTime<Utc>>,
-    /// Up to 10,000.
+    /// Up to 10,000; what was withdrawn did not fail and is not counted.
     pub dead: i64,
     /// Died within a day.
     pub died_lately: i64,
@@ -68,18 +69,19 @@ pub async fn all(app: &App, now: DateTime<Utc>) -> sqlx::Result<(Vec<Health>, Da
                   (SELECT count(*) FROM delivery_states AS s WHERE s.state = 'leased' AND s.destination = n.name) AS "leased!",
                   (SELECT min(c.created_at) FROM (SELECT id FROM delivery_states AS s WHERE s.state = 'due' AND s.destination = n.name ORDER BY s.due_at LIMIT 100) AS s
                      JOIN delivery_contents AS c ON c.id = s.id) AS oldest_at,
-                  (SELECT count(*) FROM (SELECT FROM delivery_states AS s WHERE s.state = 'dead' AND s.destination = n.name LIMIT 10000) AS x) AS "dead!",
-                  (SELECT count(*) FROM (SELECT FROM delivery_states AS s WHERE s.state = 'dead' AND s.destination = n.name AND s.ended_at >= $2 LIMIT 10000) AS x) AS "died_lately!",
+                  (SELECT count(*) FROM (SELECT FROM delivery_states AS s WHERE s.state = 'dead' AND s.destination = n.name AND NOT starts_with(coalesce(s.reason, ''), $3) LIMIT 10000) AS x) AS "dead!",
+                  (SELECT count(*) FROM (SELECT FROM delivery_states AS s WHERE s.state = 'dead' AND s.destination = n.name AND s.ended_at >= $2 AND NOT starts_with(coalesce(s.reason, ''), $3) LIMIT 10000) AS x) AS "died_lately!",
                   coalesce(
                       (SELECT reason FROM delivery_states AS s WHERE s.state = 'due' AND s.destination = n.name AND s.attempts > s.attempts_before AND s.reason IS NOT NULL
                         ORDER BY s.due_at DESC LIMIT 1),
-                      (SELECT reason FROM delivery_states AS s WHERE s.state = 'dead' AND s.destination = n.name ORDER BY s.ended_at DESC LIMIT 1)) AS trouble
+                      (SELECT reason FROM delivery_states AS s WHERE s.state = 'dead' AND s.destination = n.name AND NOT starts_with(coalesce(s.reason, ''), $3) ORDER BY s.ended_at DESC LIMIT 1)) AS trouble
              FROM unnest($1::text[]) AS n (name)
             CROSS JOIN LATERAL (SELECT count(*) AS count, count(*) FILTER (WHERE failing) AS failing FROM (
                        SELECT s.attempts > s.attempts_before AS failing FROM delivery_states AS s WHERE s.state = 'due' AND s.destination = n.name LIMIT 10000) AS x) AS due
             ORDER BY n.name"#,
         &names,
-        day_ago
+        day_ago,
+        outbox::WITHDRAWN
     )
     .fetch_all(&app.pool)
     .await?;
@@ -88,7 +90,7 @@ pub async fn all(app: &App, now: DateTime<Utc>) -> sqlx::Result<(Vec<Health>, Da
         let breaker = lane.map(|lane| lane.breaker_state());
         let arrived = delivered.iter().find(|(name, _)| *name == row.name);
         Health {
-            kind: lane.map(crate::deliver::Lane::kind),
+            kind: lane.map(Lane::kind),
             delivered: arrived.map_or(0, |(_, count)| *count),
             waiting: row.due + row.leased,
             failing: row.failing,
@@ -100,7 +102,7 @@ pub async fn all(app: &App, now: DateTime<Utc>) -> sqlx::Result<(Vec<Health>, Da
             open_until: breaker
                 .and_then(|(_, until)| until)
                 .filter(|until| *until > now),
-            rate_limit: lane.and_then(crate::deliver::Lane::rate_limit),
+            rate_limit: lane.and_then(Lane::rate_limit),
             destination: row.name,
         }
     });

@@ -209,3 +209,70 @@ impl Curve {
         (LEFT, RIGHT, TOP, BOTTOM)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes)
+    }
+
+    /// Opened after two hours, and over half an hour later.
+    fn incident() -> Incident {
+        Incident {
+            id: 1,
+            rule: "anomaly".into(),
+            device: "dev:1".into(),
+            name: "boiler".into(),
+            severity: "critical".into(),
+            event_uid: "e".into(),
+            opened_at: at(120),
+            resolved_at: Some(at(150)),
+            resolution: Some("cleared".into()),
+            acknowledged_at: None,
+            acknowledged_by: None,
+            opened_value: 0.8,
+            peak_value: 0.9,
+            value: None,
+            value_at: None,
+            notices: 1,
+            last_notice_at: None,
+            notice_due_at: None,
+            escalation: 0,
+            escalate_at: None,
+            frame: None,
+        }
+    }
+
+    fn drawn(points: &[(i64, f64)]) -> Option<Curve> {
+        let points: Vec<_> = points
+            .iter()
+            .map(|(minutes, value)| (at(*minutes), *value))
+            .collect();
+        let window = (at(0), at(240));
+        let fire = Some(Threshold::Above(0.5));
+        draw("anomaly".into(), &points, window, &incident(), fire)
+    }
+
+    #[test]
+    fn the_incident_lies_where_it_was() {
+        let curve = drawn(&[(0, 0.0), (120, 1.0), (240, 0.0)]).expect("a curve");
+        assert_eq!(curve.path, "M40.0 126.0L196.0 10.0L352.0 126.0");
+        assert_eq!(curve.open, ("196.0".into(), "39.0".into()));
+        assert_eq!(curve.limit, Some(("68.0".into(), "0.5".into())));
+        let words: Vec<_> = curve.moments.iter().map(|(_, text, _)| text).collect();
+        assert_eq!(words, ["1 h 30 min after", "opened", "2 h before"]);
+        assert!(curve.words.contains("0.9 at its peak"), "{}", curve.words);
+    }
+
+    #[test]
+    fn what_cannot_be_drawn_is_not() {
+        assert_eq!(drawn(&[]), None);
+        assert_eq!(drawn(&[(0, 0.5)]), None);
+        assert_eq!(drawn(&[(0, 0.5), (1, f64::INFINITY)]), None);
+        // A value that never changes, at the limit, has a line in the middle.
+        let flat = drawn(&[(0, 0.5), (240, 0.5)]).expect("a curve");
+        assert_eq!(flat.path, "M40.0 68.0L352.0 68.0");
+    }
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::deliver::outbox;
 use crate::deliver::text_status::TextStatus;
 use crate::process::incident::{TimelineEntry, Told, What};
 use crate::web::api::deliveries::Attempt;
@@ -150,9 +151,12 @@ fn tell(step: &mut Step, told: Told, tries: &[Try], text: Option<&TextStatus>) {
     if told.recipient.is_some() {
         step.title = format!("{} by {}", step.title, told.destination);
     }
+    let reason = told.reason.as_deref().unwrap_or_default();
+    let withdrawn = told.state == "dead" && reason.starts_with(outbox::WITHDRAWN);
     step.mark = match told.state.as_str() {
         "delivered" if text.is_some_and(TextStatus::failed) => "hot",
         "delivered" => "good",
+        "dead" if withdrawn => "aside",
         "dead" => "hot",
         _ => "warm",
     };
@@ -166,12 +170,15 @@ fn tell(step: &mut Step, told: Told, tries: &[Try], text: Option<&TextStatus>) {
             "delivered" if text.is_some_and(TextStatus::arrived) => "arrived",
             "delivered" if text.is_some_and(TextStatus::failed) => "did not arrive",
             "delivered" => "sent",
+            "dead" if withdrawn => "withdrawn",
             "dead" => "not sent",
             "leased" => "being sent",
             _ if tries.is_empty() => "waiting",
             _ => "to be tried again",
         },
-        state: if text.is_some_and(TextStatus::failed) {
+        state: if withdrawn {
+            "withdrawn".into()
+        } else if text.is_some_and(TextStatus::failed) {
             "dead".into()
         } else {
             told.state
