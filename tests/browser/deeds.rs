@@ -131,7 +131,7 @@ pub(super) async fn a_dead_delivery_is_replayed(visit: &Visit) {
     browser.find(Role::Heading, "\"Deliveries\"").await;
     visit.is_sound("the deliveries").await;
     browser.click(Role::Link, "dead for archive").await;
-    browser.click(Role::Link, "route health, delivery").await;
+    browser.click(Role::Link, "route health").await;
     browser.see("unknown field").await;
     visit.is_sound("a dead delivery").await;
     archive.take();

@@ -28,10 +28,10 @@ async fn walk(width: Width) {
     a_wrong_token_is_refused(&visit).await;
     the_keyboard_signs_in(&visit).await;
     the_overview_says_what_is_wrong(&visit).await;
-    //deeds::a_station_is_looked_at(&visit).await;
+    deeds::a_station_is_looked_at(&visit).await;
     deeds::an_incident_is_acknowledged_by_keyboard(&visit).await;
     deeds::a_note_and_a_silence_are_left(&visit).await;
-    //deeds::a_transform_is_tried(&visit).await;
+    deeds::a_transform_is_tried(&visit).await;
     deeds::a_dead_delivery_is_replayed(&visit).await;
     what_happens_shows_without_reloading(&visit).await;
     signing_out_ends_it(&visit).await;

@@ -192,8 +192,9 @@ impl Browser {
                 );
                 let shown = shown.await.unwrap_or_default();
                 let complaints = self.complaints().await;
+                let named = self.named().await;
                 panic!(
-                    "waited in vain for {what}\non {}\nconsole: {complaints:#?}",
+                    "waited in vain for {what}\non {}\nnamed: {named:#?}\nconsole: {complaints:#?}",
                     shown.as_str().unwrap_or_default()
                 );
             }

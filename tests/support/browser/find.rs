@@ -133,6 +133,17 @@ impl Browser {
         self.ask(script, vec![]).await == json!(true)
     }
 
+    /// Everything that could have been found, for whoever has to mend a test.
+    pub(super) async fn named(&self) -> Vec<String> {
+        let mut named = Vec::new();
+        for role in [Role::Heading, Role::Link, Role::Button, Role::Textbox] {
+            let nodes = self.nodes(role).await.unwrap_or_default();
+            let nodes = nodes.into_iter();
+            named.extend(nodes.map(|(name, _)| format!("{} {name:?}", role.name())));
+        }
+        named
+    }
+
     /// Name and number of each node with the role, or None while the page is changing.
     async fn nodes(&self, role: Role) -> Option<Vec<(String, Value)>> {
         let document = self.try_cdp("DOM.getDocument", json!({ "depth": 0 }));
