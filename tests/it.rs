@@ -39,6 +39,8 @@ mod health;
 #[cfg(feature = "cloud")]
 mod live;
 #[cfg(feature = "cloud")]
+mod openapi;
+#[cfg(feature = "cloud")]
 mod people;
 #[cfg(feature = "cloud")]
 mod retention;
@@ -54,6 +56,8 @@ mod stations_pages;
 mod texts;
 #[cfg(feature = "cloud")]
 mod transform;
+#[cfg(feature = "cloud")]
+mod try_out;
 #[cfg(feature = "cloud")]
 mod watch;
 

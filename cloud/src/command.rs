@@ -21,7 +21,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{Config, Loaded};
 use crate::observe::{self, LogFormat};
 use crate::process::transform;
-use crate::{database, demo};
+use crate::{database, demo, web};
 
 /// Takes events from Notehub, stores them for good, forwards them and texts a person when it matters.
 #[derive(Debug, Parser)]
@@ -69,6 +69,8 @@ enum Command {
     HashPassword,
     /// Fetch from Notehub what never arrived (the service does this too)
     Backfill(backfill::BackfillOptions),
+    /// Print the description of the API (OpenAPI), as the service gives it at /api/v1/openapi.json
+    Openapi,
     /// Bring the database up to date and exit (serve does this too)
     Migrate,
     /// Ask a running service whether it can store events; for the health check of a container
@@ -121,6 +123,7 @@ async fn dispatch(command: Command, common: &Common) -> anyhow::Result<ExitCode>
         Command::Replay(options) => replay::replay(load(common)?.config, options).await,
         Command::HashPassword => hash_password::hash_password(),
         Command::Backfill(options) => backfill::backfill(load(common)?.config, options).await,
+        Command::Openapi => Ok(openapi()),
         Command::Migrate => migrate(&load(common)?.config).await,
         Command::Healthcheck(options) => {
             let loaded = options.needs_config().then(|| load(common)).transpose()?;
@@ -140,6 +143,12 @@ fn load(common: &Common) -> anyhow::Result<Loaded> {
         tracing::warn!("{warning}");
     }
     Ok(loaded)
+}
+
+#[expect(clippy::print_stdout, reason = "this is the command line")]
+fn openapi() -> ExitCode {
+    println!("{}", web::openapi::text());
+    ExitCode::SUCCESS
 }
 
 #[expect(clippy::print_stdout, reason = "this is the command line")]

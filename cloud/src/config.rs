@@ -24,6 +24,7 @@ mod secret; // secrets in place or in a file
 
 mod describe; // the summary that `check-config` prints
 mod scope; // which events a route or rule is about
+mod snippet; // a route or rule as it would stand in the file
 #[cfg(test)]
 mod tests;
 mod tutorial; // the route and rule of a file without any
@@ -40,9 +41,9 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use scope::Scope;
-pub(crate) use units::show_rate;
 pub use tutorial::{DEFAULT_TRANSFORM, TUTORIAL_FILE, TUTORIAL_TRANSFORM, TUTORIAL_VALUE};
 pub use watch::SILENT;
+pub(crate) use units::{show_duration, show_rate, show_size};
 
 /// What whoever holds the people token is called.
 pub const PEOPLE: &str = "people";

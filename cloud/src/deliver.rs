@@ -135,6 +135,11 @@ impl Lane {
         self.0.destination.longest() + LEASE_MARGIN
     }
 
+    /// Whether it sends: `closed` while all is well, `open` while nothing is tried, `half-open` while one attempt is.
+    pub fn state(&self) -> &'static str {
+        self.breaker().state()
+    }
+
     /// Says that something may be due.
     pub fn wake(&self) {
         self.0.wake.notify_one();

@@ -30,6 +30,8 @@ pub mod process;
 pub mod receive;
 /// What is too old, deleted.
 pub mod retention;
+/// What would become of an event.
+pub mod try_out;
 /// Reminders, held-back notices, silent stations, lost claims.
 pub mod watch;
 /// The routes, and the API for people and scripts.
@@ -60,6 +62,7 @@ use receive::auth::Tokens;
 use receive::backfill::{self, Backfill};
 use receive::store::Intake;
 use retention::Retention;
+use try_out::TryOuts;
 use watch::Watch;
 
 /// A processor looks no more often than this while its batches are not full: ten small transactions cost ten times what
@@ -86,6 +89,7 @@ pub struct AppParts {
     pub notehub_tokens: Tokens,
     pub accounts: Accounts,
     pub live: Live,
+    pub try_outs: TryOuts,
     /// Set when the service stops: answers that would go on for ever end.
     pub closing: CancellationToken,
     pub processor: Processor,
@@ -120,6 +124,7 @@ impl Service {
         clock: Clock,
         worker_exe: PathBuf,
     ) -> anyhow::Result<Self> {
+        let try_outs = TryOuts::new(&config.transform, worker_exe.clone());
         let transforms = Transforms::new(&config.transform, worker_exe);
         let plan = Arc::new(Plan::compile(&config, &transforms).map_err(|bad| {
             let lines: Vec<_> = bad.iter().map(ToString::to_string).collect();
@@ -137,6 +142,7 @@ impl Service {
             notehub_tokens: Tokens::new(&config.access.notehub_tokens),
             accounts: Accounts::new(&config),
             live: Live::default(),
+            try_outs,
             closing: CancellationToken::new(),
             processor: Processor {
                 pool: pool.clone(),

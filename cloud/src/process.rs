@@ -34,7 +34,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection, PgPool};
 
-use crate::config::Scope;
+use crate::config::{self, Scope};
 use crate::deliver::outbox::{self, NewDelivery};
 use crate::live::{self, Change};
 use crate::receive::store::refuses_data;
@@ -313,17 +313,14 @@ fn decide(
 }
 
 fn measure(plan: &Plan, index: usize, event: &Taken, now: DateTime<Utc>, effects: &mut Effects) {
-    let part = frame::is_part(event);
-    if part {
+    if frame::is_part(event) {
         match frame::part(event) {
             Ok(part) => effects.parts.push((index, part)),
             Err(error) => effects.errors.push((index, frame::PART.to_owned(), error)),
         }
     }
     let points = match &plan.series {
-        // What a part of a picture says of itself is no measurement.
-        None if part => Vec::new(),
-        None => series::points(event.body()),
+        None => series::untransformed(event),
         Some(transform) => match transform.run(&event.value, now) {
             Outcome::Json(value) => series::points(&value),
             Outcome::Nothing | Outcome::DoNotRoute => Vec::new(),
@@ -347,15 +344,24 @@ pub fn rule_value(
     event: &Taken,
     now: DateTime<Utc>,
 ) -> Result<Option<f64>, TransformError> {
+    number_in(&rule.config, event, rule.value.run(&event.value, now))
+}
+
+/// The number in what a rule's expression made of an event.
+pub fn number_in(
+    rule: &config::Rule,
+    event: &Taken,
+    outcome: Outcome,
+) -> Result<Option<f64>, TransformError> {
     let assumed = || {
-        rule.config.missing.filter(|_| {
+        rule.missing.filter(|_| {
             event
                 .body()
                 .as_object()
                 .is_some_and(|body| !body.is_empty())
         })
     };
-    match rule.value.run(&event.value, now) {
+    match outcome {
         Outcome::Json(Value::Null) | Outcome::Nothing => Ok(assumed()),
         Outcome::Json(value) => match crate::receive::event::number(&value) {
             Some(number) => Ok(Some(number)),

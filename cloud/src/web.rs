@@ -11,6 +11,8 @@ pub mod frames;
 /// What people give us, checked.
 mod given;
 mod live;
+/// The API, described for programs.
+pub mod openapi;
 pub mod pages;
 /// Who asks, and whether they may.
 pub mod person;
@@ -49,13 +51,13 @@ pub fn router(app: App) -> Router {
     let gate = || middleware::from_fn_with_state(app.clone(), person::gate);
     // Scripts, with the people token; and the scripts of our own pages.
     let api = Router::new()
-        .route("/api/v1/devices", get(api::devices))
+        .route("/api/v1/devices", get(api::devices::devices))
         .route("/api/v1/devices/{uid}/frames", get(frames::list))
         .route("/api/v1/devices/{uid}/frames/{frame}", get(frames::frame))
         .route("/api/v1/devices/{uid}/series", get(series::series))
         .route("/api/v1/devices/{uid}/series.csv", get(csv::series))
         .route("/api/v1/devices/{uid}/events.csv", get(csv::events))
-        .route("/api/v1/events/{uid}", get(api::event))
+        .route("/api/v1/events/{uid}", get(api::events::event))
         .route("/api/v1/incidents", get(api::incidents::list))
         .route("/api/v1/incidents/{id}", get(api::incidents::whole))
         .route(
@@ -77,6 +79,8 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/deliveries/{id}", get(api::deliveries::whole))
         .route("/api/v1/destinations", get(api::deliveries::health::list))
         .route("/api/v1/replay", post(api::replay))
+        .route("/api/v1/try", post(api::try_out::try_expression))
+        .route("/api/v1/openapi.json", get(openapi::document))
         .route("/live", get(live::stream))
         .route(
             "/api/v1/backfill",
@@ -115,6 +119,12 @@ pub fn router(app: App) -> Router {
         .route("/stations/{uid}/events", get(pages::station::events::list))
         .route("/stations/{uid}/events/{event}", get(pages::station::events::event))
         .route("/audit", get(pages::audit::audit))
+        .route("/rules", get(pages::rules::rules))
+        .route(
+            "/rules/try",
+            get(pages::try_out::chosen).post(pages::try_out::tried),
+        )
+        .route("/api/docs", get(pages::docs::docs))
         .route("/sign-out", post(pages::sign_in::sign_out))
         .layer(gate())
         .route("/sign-in", get(pages::sign_in::form))

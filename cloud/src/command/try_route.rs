@@ -3,19 +3,15 @@
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context;
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::deliver::destination::{Destination, Outbound, Preview};
 use crate::process::plan::{self, Plan};
-use crate::process::route;
 use crate::process::transform::{Outcome, Transforms};
-use crate::receive::event;
+use crate::try_out::{Attempt, Subject, Tried, try_out};
 
 #[derive(Debug, clap::Args)]
 pub struct TryRouteOptions {
@@ -33,20 +29,16 @@ pub struct TryRouteOptions {
 #[expect(clippy::print_stdout, reason = "this is the command line")]
 pub async fn try_route(config: &Config, options: &TryRouteOptions) -> anyhow::Result<ExitCode> {
     let transforms = Transforms::new(&config.transform, plan::worker_exe()?);
-    let plan = Plan::compile(config, &transforms).map_err(|bad| {
+    // All of them, so that a bad one elsewhere is heard of here as well.
+    Plan::compile(config, &transforms).map_err(|bad| {
         let lines: Vec<_> = bad.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("{}", lines.join("\n"))
     })?;
-    let plan = Arc::new(plan);
-    let Some(index) = plan
-        .routes
-        .iter()
-        .position(|route| route.config.name == options.route)
-    else {
-        let known: Vec<_> = plan
+    let Some(subject) = Subject::route(config, &options.route) else {
+        let known: Vec<_> = config
             .routes
             .iter()
-            .map(|route| route.config.name.as_str())
+            .map(|route| route.name.as_str())
             .collect();
         anyhow::bail!(
             "there is no route `{}`; the configuration has: {}",
@@ -59,43 +51,21 @@ pub async fn try_route(config: &Config, options: &TryRouteOptions) -> anyhow::Re
         );
     };
     let text = read(&options.event)?;
-    let value: Value = serde_json::from_str(&text)
+    let event: Value = serde_json::from_str(&text)
         .with_context(|| format!("{} is not JSON", options.event.display()))?;
-    let now = Clock::System.now();
-
-    let (threads, input) = (plan.clone(), value.clone());
-    let outcome = transforms
-        .on_thread(move || route::preview(&threads.routes[index], &input, now))
-        .await?;
+    let attempt = Attempt {
+        subject,
+        event,
+        stored_at: None,
+    };
+    let tried = try_out(config, &transforms, attempt, Clock::System.now(), ()).await?;
     if options.json {
-        println!("{}", as_json(&outcome));
+        println!("{}", as_json(&tried.outcome));
     } else {
-        let route = &plan.routes[index];
-        if let Ok(event) = event::parse(text.as_bytes(), now) {
-            let fits = route.scope.matches(
-                &event.file,
-                &event.device,
-                value.get("sn").and_then(Value::as_str),
-                &strings(value.get("fleets")),
-                value
-                    .get("product")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default(),
-            );
-            if !fits {
-                println!(
-                    "Note: the route does not take this event (file {}, device {}); this is what it would make of it.\n",
-                    event.file, event.device
-                );
-            }
-        } else {
-            println!(
-                "Note: this is no event as Notehub posts it, so it would be rejected; this is what the route would make of it.\n"
-            );
-        }
-        explain(&outcome, config, &route.config.destination, &value, now)?;
+        note(&tried);
+        explain(&tried)?;
     }
-    Ok(if matches!(outcome, Outcome::Error(_)) {
+    Ok(if matches!(tried.outcome, Outcome::Error(_)) {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
@@ -124,54 +94,40 @@ fn as_json(outcome: &Outcome) -> Value {
     }
 }
 
-fn strings(value: Option<&Value>) -> Vec<String> {
-    value
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|text| text.as_str().map(str::to_owned))
-        .collect()
+#[expect(clippy::print_stdout, reason = "this is the command line")]
+fn note(tried: &Tried) {
+    if tried.unreadable.is_some() {
+        println!(
+            "Note: this is no event as Notehub posts it, so it would be rejected; this is what the route would make of it.\n"
+        );
+    } else if tried.takes == Some(false) {
+        println!(
+            "Note: the route does not take this event (file {}, device {}); this is what it would make of it.\n",
+            tried.event.file, tried.event.device
+        );
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "this is the command line")]
-fn explain(
-    outcome: &Outcome,
-    config: &Config,
-    destination: &str,
-    event: &Value,
-    now: DateTime<Utc>,
-) -> anyhow::Result<()> {
-    match outcome {
+fn explain(tried: &Tried) -> anyhow::Result<()> {
+    if let Some(problem) = &tried.problem {
+        anyhow::bail!("{problem}");
+    }
+    match &tried.outcome {
         Outcome::Nothing => println!("The expression yields nothing: nothing would be sent."),
         Outcome::DoNotRoute => println!("$doNotRoute(): nothing would be sent."),
         Outcome::Error(error) => {
             println!("The expression fails, and nothing would be sent:\n{error}");
         }
-        Outcome::Json(body) => {
-            let configured = config
-                .destination(destination)
-                .with_context(|| format!("there is no destination `{destination}`"))?;
-            let text = |key: &str| event.get(key).and_then(Value::as_str).map(str::to_owned);
-            let Preview {
-                method,
-                url,
-                headers,
-                body,
-            } = Destination::new(configured)?.preview(&Outbound {
-                id: uuid::Uuid::nil(),
-                event_uid: text("event"),
-                incident_id: None,
-                device: text("device").unwrap_or_default(),
-                created_at: now,
-                attempt: 1,
-                ambiguous_before: None,
-                body: body.to_string(),
-            });
-            println!("{method} {url}");
-            for (name, value) in headers {
-                println!("{name}: {value}");
+        Outcome::Json(_) => {
+            for send in &tried.sends {
+                let preview = &send.preview;
+                println!("{} {}", preview.method, preview.url);
+                for (name, value) in &preview.headers {
+                    println!("{name}: {value}");
+                }
+                println!("\n{}", preview.body);
             }
-            println!("\n{body}");
         }
     }
     Ok(())

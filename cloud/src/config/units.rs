@@ -100,7 +100,7 @@ pub(super) fn count(text: &str) -> Result<Count, String> {
 }
 
 /// A duration in the largest unit that divides it, as one would write it in the file.
-pub(super) fn show_duration(duration: Duration) -> String {
+pub(crate) fn show_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     if duration.subsec_nanos() != 0 {
         return humantime::format_duration(duration).to_string();
@@ -115,7 +115,7 @@ pub(super) fn show_duration(duration: Duration) -> String {
     }
 }
 
-pub(super) fn show_size(size: usize) -> String {
+pub(crate) fn show_size(size: usize) -> String {
     match size {
         0 => "0".to_owned(),
         _ if size.is_multiple_of(1024 * 1024) => format!("{}MiB", size / (1024 * 1024)),

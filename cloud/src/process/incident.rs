@@ -18,7 +18,7 @@ mod end;
 mod hold;
 mod people;
 mod silent;
-mod tell;
+pub(crate) mod tell;
 mod timeline;
 
 use std::collections::{BTreeSet, HashMap};

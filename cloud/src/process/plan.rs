@@ -202,6 +202,20 @@ impl Plan {
         media::public(self.public_url.as_ref(), &format!("/i/{incident}"))
     }
 
+    /// All of the configuration whose errors are kept with events, as `event_errors` calls it.
+    pub fn parts(&self) -> Vec<String> {
+        let routes = self
+            .routes
+            .iter()
+            .filter_map(|route| route.transform.as_ref());
+        let rules = self
+            .rules
+            .iter()
+            .flat_map(|rule| [Some(&rule.value), rule.message.as_ref()]);
+        let all = self.series.iter().chain(routes).chain(rules.flatten());
+        all.map(|guarded| guarded.part.clone()).collect()
+    }
+
     pub fn rule(&self, name: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.config.name == name)
     }
@@ -255,7 +269,7 @@ fn pictures(config: &Config) -> Vec<Phones> {
 /// Who is told of a rule's incidents, and how long the next ones wait after each step.
 ///
 /// With several destinations that escalate, the steps are all moments at which somebody new is told.
-fn recipients(config: &Config, rule: &config::Rule) -> (Vec<Recipient>, Vec<TimeDelta>) {
+pub fn recipients(config: &Config, rule: &config::Rule) -> (Vec<Recipient>, Vec<TimeDelta>) {
     let notified: Vec<_> = config
         .destinations
         .iter()

@@ -1,7 +1,6 @@
 //! Which destinations an event goes to, and with what body (pure).
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::Taken;
@@ -68,12 +67,4 @@ pub fn delivery_id(parts: &[&str]) -> Uuid {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
-}
-
-/// The event as the expression sees it, for `try-route`.
-pub fn preview(route: &Route, value: &Value, now: DateTime<Utc>) -> Outcome {
-    match &route.transform {
-        None => Outcome::Json(value.clone()),
-        Some(transform) => transform.run(value, now),
-    }
 }

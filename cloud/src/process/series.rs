@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::{Taken, frame};
 use crate::receive::event::number;
 
 /// An event cannot make more series than this: a body of ten thousand keys is a mistake, not a station.
@@ -15,6 +16,15 @@ const LONGEST_NAME: usize = 200;
 pub struct Point {
     pub series: String,
     pub value: f64,
+}
+
+/// What an event gives without a transform. What a part of a picture says of itself is no measurement.
+pub fn untransformed(event: &Taken) -> Vec<Point> {
+    if frame::is_part(event) {
+        Vec::new()
+    } else {
+        points(event.body())
+    }
 }
 
 pub fn points(body: &Value) -> Vec<Point> {

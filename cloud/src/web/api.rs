@@ -2,16 +2,23 @@
 
 /// What waits, died or arrived.
 pub mod deliveries;
+/// Stations.
+pub mod devices;
+/// Events, with what came of them.
+pub mod events;
 /// What is open and what is over.
 pub mod incidents;
 /// What nobody is told of for a time.
 pub mod silences;
+/// Expressions, tried.
+pub mod try_out;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::person::Person;
@@ -23,43 +30,10 @@ use crate::process::record;
 
 const MOST_ROWS: i64 = 1_000;
 
-type Answer = Result<Json<Value>, Error>;
-
-pub async fn devices(State(app): State<App>) -> Answer {
-    let rows = sqlx::query_scalar!(
-        r#"SELECT coalesce(jsonb_agg(to_jsonb(d) || jsonb_build_object('alerts', (
-                      SELECT coalesce(jsonb_object_agg(a.rule, a.state), '{}') FROM alerts AS a WHERE a.device = d.uid)) ORDER BY d.uid), '[]') AS "rows!"
-             FROM (SELECT * FROM devices ORDER BY uid LIMIT $1) AS d"#,
-        MOST_ROWS
-    )
-    .fetch_one(&app.pool)
-    .await?;
-    Ok(Json(json!({ "devices": rows })))
-}
-
-/// An event with all that came of it.
-pub async fn event(State(app): State<App>, Path(uid): Path<String>) -> Answer {
-    let row = sqlx::query_scalar!(
-        r#"SELECT to_jsonb(e) || jsonb_build_object(
-                      'measurements', (SELECT coalesce(jsonb_object_agg(m.series, m.value), '{}') FROM measurements AS m
-                                        WHERE m.device = e.device AND m.at = e.captured_at AND m.event_uid = e.uid),
-                      'deliveries', (SELECT coalesce(jsonb_agg(to_jsonb(d) || jsonb_build_object('tries', (
-                                            SELECT coalesce(jsonb_agg(a ORDER BY a.number), '[]') FROM attempts AS a WHERE a.delivery_id = d.id))), '[]')
-                                       FROM deliveries AS d WHERE d.event_uid = e.uid),
-                      'incidents', (SELECT coalesce(jsonb_agg(i), '[]') FROM incidents AS i WHERE i.event_uid = e.uid),
-                      'repeats', (SELECT coalesce(jsonb_agg(p.uid ORDER BY p.uid), '[]') FROM processed_events AS p
-                                   WHERE p.device = e.device AND p.repeat_of = e.uid)) AS "row!"
-             FROM events AS e WHERE e.uid = $1"#,
-        uid
-    )
-    .fetch_optional(&app.pool)
-    .await?;
-    row.map(Json).ok_or(Error::NotFound("event"))
-}
-
 /// What to do again; exactly one of these.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schema(example = json!({ "event": "5ffa7e24-c559-40a0-8228-46ff8426b387" }))]
 pub enum Replay {
     /// A stored event, by uid: processed again.
     Event(String),
@@ -107,11 +81,26 @@ impl Replay {
     }
 }
 
-pub async fn replay(State(app): State<App>, person: Person, Json(choice): Json<Replay>) -> Answer {
-    let count = again(&app.pool, choice, &person.actor(), app.clock.now()).await?;
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Replayed {
+    /// How many events or deliveries that was.
+    pub replayed: u64,
+}
+
+/// Replay
+///
+/// Processes stored events again, or sends deliveries again. What exists already is not made a second time.
+#[utoipa::path(post, path = "/api/v1/replay", tag = "Deliveries", operation_id = "replay", request_body = Replay,
+    responses((status = 200, description = "They are due", body = Replayed)))]
+pub async fn replay(
+    State(app): State<App>,
+    person: Person,
+    Json(choice): Json<Replay>,
+) -> Result<Json<Replayed>, Error> {
+    let replayed = again(&app.pool, choice, &person.actor(), app.clock.now()).await?;
     app.wake_process.notify_one();
     app.lanes.iter().for_each(Lane::wake);
-    Ok(Json(json!({ "replayed": count })))
+    Ok(Json(Replayed { replayed }))
 }
 
 /// Also what `cloud replay` does.

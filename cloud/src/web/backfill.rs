@@ -5,6 +5,7 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::App;
 use crate::error::Error;
@@ -12,13 +13,20 @@ use crate::receive::backfill::progress;
 
 const PROJECT: Error = Error::NotFound("notehub.project in the configuration");
 
+/// How far the fetching of missed events is
+///
+/// `backfill` is null before the first time.
+#[utoipa::path(get, path = "/api/v1/backfill", tag = "Events", operation_id = "getBackfill",
+    responses((status = 200, description = "Until when all is stored that Notehub took, and what goes wrong", body = Value),
+        (status = 404, description = "No Notehub project is configured", body = super::openapi::Problem)))]
 pub async fn state(State(app): State<App>) -> Result<Json<Value>, Error> {
     let project = app.config.notehub.project.as_deref().ok_or(PROJECT)?;
     let state = progress::state(&app.pool, project).await?;
     Ok(Json(json!({ "backfill": state })))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = BackfillWish)]
 #[serde(deny_unknown_fields)]
 pub struct Wish {
     /// Without it the next pass begins where it would anyway, but now.
@@ -26,7 +34,12 @@ pub struct Wish {
     from: Option<DateTime<Utc>>,
 }
 
+/// Fetch missed events
+///
 /// The loop that fetches sees it within seconds.
+#[utoipa::path(post, path = "/api/v1/backfill", tag = "Events", operation_id = "requestBackfill", request_body = Wish,
+    responses((status = 200, description = "It is noted, and from when on it fetches", body = Value),
+        (status = 404, description = "No Notehub project is configured", body = super::openapi::Problem)))]
 pub async fn begin(State(app): State<App>, Json(wish): Json<Wish>) -> Result<Json<Value>, Error> {
     let project = app.config.notehub.project.as_deref().ok_or(PROJECT)?;
     let from = progress::wish(&app.pool, project, wish.from).await?;

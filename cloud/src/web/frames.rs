@@ -12,21 +12,34 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
+use utoipa::IntoParams;
 
 use super::picture;
 use crate::App;
 use crate::error::Error;
 
+/// What the answers look like.
+mod shape;
+
 const USUAL_ROWS: i64 = 100;
 const MOST_ROWS: i64 = 1_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Which {
+    /// At most so many.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<i64>,
+    /// Before this moment: where the last answer ended.
     before: Option<DateTime<Utc>>,
 }
 
-/// The frames of a device, newest first, and the pictures of which parts are missing.
+/// List pictures
+///
+/// Of a station, newest first, and the pictures of which parts are missing.
+#[utoipa::path(get, path = "/api/v1/devices/{uid}/frames", tag = "Stations", operation_id = "listFrames",
+    params(("uid" = String, Path, description = "Of the station", example = "dev:864475"), Which),
+    responses((status = 200, description = "Pictures", body = shape::Frames)))]
 pub async fn list(
     State(app): State<App>,
     Path(device): Path<String>,
@@ -86,15 +99,25 @@ pub fn link(device: &str, event: &str) -> String {
     )
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Look {
     /// Dots along each side of a pixel.
+    #[param(minimum = 1, maximum = 40)]
     scale: Option<u32>,
     /// Whether the place of the alarm is marked, or else the hottest.
     mark: Option<bool>,
 }
 
-/// One frame: its temperatures, or, if `.png` is asked for, a picture of them.
+/// Get a picture
+///
+/// Its temperatures, or, with `.png` behind its name, the same in false colours.
+#[utoipa::path(get, path = "/api/v1/devices/{uid}/frames/{frame}", tag = "Stations", operation_id = "getFrame",
+    params(("uid" = String, Path, description = "Of the station", example = "dev:864475"),
+        ("frame" = String, Path, description = "The uid of its event, or its moment in RFC 3339; with `.png` behind it for the picture"), Look),
+    responses(
+        (status = 200, description = "The picture", content((shape::Frame = "application/json"), (Vec<u8> = "image/png"))),
+        (status = 304, description = "It is what the caller has (`If-None-Match`).")))]
 pub async fn frame(
     State(app): State<App>,
     Path((device, name)): Path<(String, String)>,

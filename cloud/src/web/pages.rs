@@ -10,12 +10,18 @@ pub mod audit;
 pub mod deliveries;
 /// What is open and what was, and what to do about it.
 pub mod incidents;
+/// The API, described for people.
+pub mod docs;
 /// All stations at a glance.
 pub mod overview;
+/// What is configured: destinations, routes, rules.
+pub mod rules;
 /// Signing in and out.
 pub mod sign_in;
 /// One station.
 pub mod station;
+/// Expressions, tried on an event.
+pub mod try_out;
 
 use std::fmt;
 

@@ -113,7 +113,7 @@ async fn admit(app: &App, mut request: Request) -> Result<Request, Error> {
 
 /// What posts without changing anything that others see.
 fn for_viewers(path: &str) -> bool {
-    ["/sign-out", "/routes/try", "/api/v1/try"].contains(&path)
+    ["/sign-out", "/rules/try", "/api/v1/try"].contains(&path)
 }
 
 /// Lets pass what carries the session's token, in a header or as a field of a form, with its body whole.

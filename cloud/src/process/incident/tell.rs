@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use crate::config::Wording;
+use crate::config::{self, Wording};
 use crate::deliver::outbox::{self, NewDelivery};
 use crate::process::alert::rounded;
 use crate::process::notice::{self, Facts, HotSpot, Kind};
@@ -20,15 +20,15 @@ use crate::process::{Taken, record};
 pub(super) type Key = (String, Option<String>);
 
 /// An incident at the moment of a notice.
-pub(super) struct Open {
-    pub(super) id: i64,
-    pub(super) rule: Which,
-    pub(super) opened_at: DateTime<Utc>,
-    pub(super) peak: f64,
-    pub(super) value: f64,
-    pub(super) at: DateTime<Utc>,
+pub(crate) struct Open {
+    pub(crate) id: i64,
+    pub(crate) rule: Which,
+    pub(crate) opened_at: DateTime<Utc>,
+    pub(crate) peak: f64,
+    pub(crate) value: f64,
+    pub(crate) at: DateTime<Utc>,
     /// How many rounds of notices there were before.
-    pub(super) notices: i32,
+    pub(crate) notices: i32,
 }
 
 /// What it takes to tell people.
@@ -69,12 +69,7 @@ impl Teller<'_> {
             .into_iter()
             .map(|recipient| {
                 let (destination, number) = recipient.key();
-                let body = match recipient {
-                    Recipient::Phone { number, .. } => json!({ "to": number, "text": text }),
-                    Recipient::Http { .. } => {
-                        json!({ "notice": kind.word(), "text": text, "incident": described(rule, open, event) })
-                    }
-                };
+                let body = body(&rule.config, recipient, &text, open, kind, event);
                 let parts = ["notice", &open.id.to_string(), &round, &destination, number.as_deref().unwrap_or_default()];
                 NewDelivery {
                     id: delivery_id(&parts),
@@ -127,11 +122,7 @@ impl Teller<'_> {
     ) -> anyhow::Result<String> {
         let now = self.now;
         if let Some(message) = &rule.message {
-            let mut input = event.value.clone();
-            if let Value::Object(fields) = &mut input {
-                fields.insert("alert".into(), described(rule, open, event));
-                fields["alert"]["notice"] = kind.word().into();
-            }
+            let input = message_input(&rule.config, open, kind, event);
             let (plan, which) = (self.plan.clone(), open.rule);
             let outcome = self
                 .transforms
@@ -157,27 +148,66 @@ impl Teller<'_> {
             Wording::Silence => last_score(connection, &event.device).await?,
             _ => None,
         };
-        let why = event.body().get("why").and_then(Value::as_str);
-        Ok(notice::default_text(&Facts {
-            kind,
-            severity: rule.config.severity,
-            incident_id: open.id,
-            device_name: event.text("sn").unwrap_or(&event.device),
-            rule: &rule.config.name,
-            value: open.value,
-            threshold: rule.config.fire,
-            peak: Some(open.peak),
-            opened_at: open.opened_at,
-            at: open.at,
-            place: event.text("best_location"),
-            timezone: event.text("best_timezone"),
-            hot_spot: hot_spot(event.body()),
-            wording: rule.config.wording,
-            why: match rule.config.wording {
-                Wording::Silence => heard_last.as_deref(),
-                _ => why,
-            },
-        }))
+        let heard_last = heard_last.as_deref();
+        Ok(default_words(&rule.config, open, kind, event, heard_last))
+    }
+}
+
+/// What a rule's own message sees: the event, and the incident beside it as `alert`.
+pub(crate) fn message_input(rule: &config::Rule, open: &Open, kind: Kind, event: &Taken) -> Value {
+    let mut input = event.value.clone();
+    if let Value::Object(fields) = &mut input {
+        fields.insert("alert".into(), described(rule, open, event));
+        fields["alert"]["notice"] = kind.word().into();
+    }
+    input
+}
+
+/// The text of a notice whose rule has none of its own. `heard_last` is what a silent station said last.
+pub(crate) fn default_words(
+    rule: &config::Rule,
+    open: &Open,
+    kind: Kind,
+    event: &Taken,
+    heard_last: Option<&str>,
+) -> String {
+    let why = event.body().get("why").and_then(Value::as_str);
+    notice::default_text(&Facts {
+        kind,
+        severity: rule.severity,
+        incident_id: open.id,
+        device_name: event.text("sn").unwrap_or(&event.device),
+        rule: &rule.name,
+        value: open.value,
+        threshold: rule.fire,
+        peak: Some(open.peak),
+        opened_at: open.opened_at,
+        at: open.at,
+        place: event.text("best_location"),
+        timezone: event.text("best_timezone"),
+        hot_spot: hot_spot(event.body()),
+        wording: rule.wording,
+        why: match rule.wording {
+            Wording::Silence => heard_last,
+            _ => why,
+        },
+    })
+}
+
+/// What a destination gets for a recipient.
+pub(crate) fn body(
+    rule: &config::Rule,
+    recipient: &Recipient,
+    text: &str,
+    open: &Open,
+    kind: Kind,
+    event: &Taken,
+) -> Value {
+    match recipient {
+        Recipient::Phone { number, .. } => json!({ "to": number, "text": text }),
+        Recipient::Http { .. } => {
+            json!({ "notice": kind.word(), "text": text, "incident": described(rule, open, event) })
+        }
     }
 }
 
@@ -192,9 +222,9 @@ fn hot_spot(body: &Value) -> Option<HotSpot> {
 }
 
 /// The incident as an HTTP notice and a rule's message see it.
-fn described(rule: &Rule, open: &Open, event: &Taken) -> Value {
+fn described(rule: &config::Rule, open: &Open, event: &Taken) -> Value {
     json!({
-        "id": open.id, "rule": rule.config.name, "severity": rule.config.severity.word(), "device": event.device,
+        "id": open.id, "rule": rule.name, "severity": rule.severity.word(), "device": event.device,
         "name": event.text("sn").unwrap_or(&event.device), "value": open.value, "peak": open.peak, "at": open.at, "opened_at": open.opened_at,
     })
 }

@@ -346,7 +346,7 @@ fn limit(which: &Which) -> Result<i64, Error> {
     Err(Error::Unprocessable(message))
 }
 
-#[utoipa::path(get, path = "/api/v1/deliveries", tag = "deliveries", params(Which),
+#[utoipa::path(get, path = "/api/v1/deliveries", tag = "Deliveries", operation_id = "listDeliveries", params(Which),
     responses((status = 200, body = Deliveries), (status = 400, description = "A parameter cannot be read"), (status = 422, description = "A parameter has no such value")))]
 pub async fn list(
     State(app): State<App>,
@@ -430,7 +430,7 @@ pub async fn one(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<Whole>> {
     }))
 }
 
-#[utoipa::path(get, path = "/api/v1/deliveries/{id}", tag = "deliveries", params(("id" = Uuid, Path, description = "The id of the delivery")),
+#[utoipa::path(get, path = "/api/v1/deliveries/{id}", tag = "Deliveries", operation_id = "getDelivery", params(("id" = Uuid, Path, description = "The id of the delivery")),
     responses((status = 200, body = Whole), (status = 404, description = "No such delivery")))]
 pub async fn whole(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Whole>, Error> {
     let found = one(&app.pool, id).await?;

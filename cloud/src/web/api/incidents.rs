@@ -251,7 +251,7 @@ pub struct Incidents {
     pub next: Option<i64>,
 }
 
-#[utoipa::path(get, path = "/api/v1/incidents", tag = "incidents", params(Which),
+#[utoipa::path(get, path = "/api/v1/incidents", tag = "Incidents", operation_id = "listIncidents", params(Which),
     responses((status = 200, body = Incidents), (status = 422, description = "A parameter has no such value")))]
 pub async fn list(
     State(app): State<App>,
@@ -292,7 +292,7 @@ pub struct Text {
     pub explanation: Option<&'static str>,
 }
 
-#[utoipa::path(get, path = "/api/v1/incidents/{id}", tag = "incidents", params(("id" = i64, Path, description = "The number of the incident")),
+#[utoipa::path(get, path = "/api/v1/incidents/{id}", tag = "Incidents", operation_id = "getIncident", params(("id" = i64, Path, description = "The number of the incident")),
     responses((status = 200, body = Whole), (status = 404, description = "No such incident")))]
 pub async fn whole(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Whole>, Error> {
     let incident = one(&app.pool, id).await?;
@@ -362,7 +362,7 @@ pub struct Done {
     status: &'static str,
 }
 
-#[utoipa::path(post, path = "/api/v1/incidents/{id}/acknowledge", tag = "incidents", params(("id" = i64, Path, description = "The number of the incident")),
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/acknowledge", tag = "Incidents", operation_id = "acknowledgeIncident", params(("id" = i64, Path, description = "The number of the incident")),
     request_body = Option<Signed>,
     responses((status = 200, body = Done), (status = 404, description = "No such open incident"), (status = 422, description = "It is not said who takes it")))]
 pub async fn acknowledge(
@@ -394,7 +394,7 @@ pub struct Remark {
     by: Option<String>,
 }
 
-#[utoipa::path(post, path = "/api/v1/incidents/{id}/note", tag = "incidents", params(("id" = i64, Path, description = "The number of the incident")),
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/note", tag = "Incidents", operation_id = "noteIncident", params(("id" = i64, Path, description = "The number of the incident")),
     request_body = Remark,
     responses((status = 200, body = Done), (status = 404, description = "No such incident"), (status = 422, description = "The text or the name is missing or too long")))]
 pub async fn note(
@@ -427,7 +427,7 @@ pub struct Quiet {
     by: Option<String>,
 }
 
-#[utoipa::path(post, path = "/api/v1/incidents/{id}/silence", tag = "incidents", params(("id" = i64, Path, description = "The number of the incident")),
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/silence", tag = "Incidents", operation_id = "silenceIncident", params(("id" = i64, Path, description = "The number of the incident")),
     request_body = Quiet,
     responses((status = 200, description = "`{\"incident\":id,\"silence\":id,\"until\":time}`", body = Value), (status = 404, description = "No such incident"), (status = 422, description = "The time, the reason or the name is missing or out of range")))]
 pub async fn silence(
@@ -456,7 +456,7 @@ pub struct Closing {
     by: Option<String>,
 }
 
-#[utoipa::path(post, path = "/api/v1/incidents/{id}/close", tag = "incidents", params(("id" = i64, Path, description = "The number of the incident")),
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/close", tag = "Incidents", operation_id = "closeIncident", params(("id" = i64, Path, description = "The number of the incident")),
     request_body = Closing,
     responses((status = 200, body = Done), (status = 404, description = "No such open incident"), (status = 422, description = "The reason or the name is missing or too long")))]
 pub async fn close(

@@ -79,7 +79,7 @@ pub struct Silences {
     silences: Vec<Silence>,
 }
 
-#[utoipa::path(get, path = "/api/v1/silences", tag = "silences", params(Which), responses((status = 200, body = Silences)))]
+#[utoipa::path(get, path = "/api/v1/silences", tag = "Silences", operation_id = "listSilences", params(Which), responses((status = 200, body = Silences)))]
 pub async fn list(
     State(app): State<App>,
     Query(which): Query<Which>,
@@ -102,7 +102,7 @@ pub struct NewSilence {
     by: Option<String>,
 }
 
-#[utoipa::path(post, path = "/api/v1/silences", tag = "silences", request_body = NewSilence,
+#[utoipa::path(post, path = "/api/v1/silences", tag = "Silences", operation_id = "startSilence", request_body = NewSilence,
     responses((status = 201, description = "`{\"silence\":id,\"until\":time}`", body = Value), (status = 422, description = "A field is missing, unknown or out of range")))]
 pub async fn start(
     State(app): State<App>,
@@ -180,7 +180,7 @@ pub struct Signed {
     by: Option<String>,
 }
 
-#[utoipa::path(delete, path = "/api/v1/silences/{id}", tag = "silences", params(("id" = i64, Path, description = "The number of the silence"), Signed),
+#[utoipa::path(delete, path = "/api/v1/silences/{id}", tag = "Silences", operation_id = "endSilence", params(("id" = i64, Path, description = "The number of the silence"), Signed),
     responses((status = 200, description = "`{\"silence\":id,\"status\":\"ended\"}`", body = Value), (status = 404, description = "No such silence in force")))]
 pub async fn end(
     State(app): State<App>,

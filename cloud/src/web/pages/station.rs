@@ -5,7 +5,7 @@
 //! queries, `range` the ranges and `chart` the drawing (pure), `events` the pages of raw events.
 
 /// Charts without any script (pure).
-mod chart;
+pub mod chart;
 /// Raw events.
 pub mod events;
 /// The queries.

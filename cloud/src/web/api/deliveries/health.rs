@@ -162,7 +162,7 @@ pub struct Destinations {
     pub since: DateTime<Utc>,
 }
 
-#[utoipa::path(get, path = "/api/v1/destinations", tag = "deliveries", responses((status = 200, body = Destinations)))]
+#[utoipa::path(get, path = "/api/v1/destinations", tag = "Deliveries", operation_id = "listDestinations", responses((status = 200, body = Destinations)))]
 pub async fn list(
     axum::extract::State(app): axum::extract::State<App>,
 ) -> Result<axum::Json<Destinations>, crate::error::Error> {

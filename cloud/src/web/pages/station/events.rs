@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::facts;
 use crate::App;
@@ -82,7 +82,12 @@ pub async fn event(
     let known = facts::device(&app.pool, &device)
         .await?
         .ok_or(Error::NotFound("station"))?;
-    let axum::Json(event) = api::event(State(app.clone()), Path(event)).await?;
+    let story = api::events::story(&app.pool, &event).await?;
+    let story = story.ok_or(Error::NotFound("event"))?;
+    // An event that is nested as deeply as one may be is, with what is around it here, beyond the reader: then it is shown
+    // as it stands.
+    let event: Value = serde_json::from_str(&story)
+        .unwrap_or_else(|_| json!({ "device": device, "uid": event, "raw": story }));
     if event["device"] != device.as_str() {
         return Err(Error::NotFound("event"));
     }
