@@ -71,8 +71,19 @@ async fn work(arguments: &Arguments) -> anyhow::Result<String> {
         // Started by root, Postgres runs as another user and must reach its data.
         .permissions(std::fs::Permissions::from_mode(0o755))
         .tempdir_in(parent)?;
+    // A route and rules are looked at on some pages; nothing is sent.
     let toml = format!(
-        "[access]\nnotehub_tokens = [\"notehub-token-of-the-benchmark\"]\npeople_token = \"{TOKEN}\"\n"
+        r#"
+        [access]
+        notehub_tokens = ["notehub-token-of-the-benchmark"]
+        people_token = "{TOKEN}"
+        [[destination]]
+        name = "ubidots"
+        kind = "ubidots"
+        base_url = "http://127.0.0.1:9"
+        allow_private = true
+        token = "of-the-benchmark"
+        "#
     );
     let mut config = Config::parse(&toml).context("the configuration")?;
     folder.path().clone_into(&mut config.database.data_dir);

@@ -98,7 +98,7 @@ pub(super) async fn a_transform_is_tried(visit: &Visit) {
     visit.open("/rules").await;
     browser.find(Role::Heading, "Rules").await;
     visit.is_sound("routes and rules").await;
-    browser.click(Role::Link, "Try it (route scores)").await;
+    browser.click(Role::Link, "Try it (route ubidots)").await;
     browser
         .write(
             Role::Textbox,

@@ -9,7 +9,7 @@ use super::{Visit, deeds};
 use crate::support::app::{PEOPLE, TOKEN};
 use crate::support::browser::{Role, Scheme, Width};
 use crate::support::event::thermal;
-use crate::support::fleet::Past;
+use crate::support::fleet::{Past, SWITCHBOARD};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_can_be_done_on_a_phone() {
@@ -101,10 +101,12 @@ async fn what_happens_shows_without_reloading(visit: &Visit) {
     browser.ask("window.sameAsBefore = true", vec![]).await;
     let now = Clock::System.now();
     browser.find(Role::Link, "Incidents 3 open").await;
-    let mut event = thermal("walk-new", "dev:walk", now - TimeDelta::seconds(5), 0.92);
-    event["sn"] = "compressor".into();
+    let at = now - TimeDelta::seconds(5);
+    let mut event = thermal("walk-new", SWITCHBOARD, at, 0.92);
+    event["sn"] = "switchboard".into();
     post(visit, &event).await;
     browser.find(Role::Link, "Incidents 4 open").await;
+    browser.see("2 firing").await;
     let same = browser
         .ask("return window.sameAsBefore === true", vec![])
         .await;

@@ -5,6 +5,7 @@
 //! its alert; of the first a year; incidents, pictures, deliveries and their attempts in the amounts of a busy plant.
 
 use chrono::{DateTime, Utc};
+use cloud::process::rollup;
 use sqlx::{AssertSqlSafe, PgPool};
 
 /// Station 1 has a year behind it.
@@ -16,11 +17,13 @@ pub const YEAR: i64 = 105_120;
 
 /// Steps of the last day, and what the veteran has before it.
 const STATEMENTS: &[&str] = &[
-    "INSERT INTO devices (uid, serial_number, product, fleets, first_seen, last_seen, best_lat, best_lon, best_location, best_timezone)
+    "INSERT INTO devices (uid, serial_number, product, fleets, first_seen, last_seen, best_lat, best_lon, best_location, best_timezone,
+                          voltage, voltage_at, bars, rssi, signal_at)
      SELECT 'dev:' || (900000000000000 + n), 'station-' || lpad(n::text, 4, '0'), 'product:com.example.plant:thermal',
             ARRAY['fleet:' || n % 7], $NOW - interval '400 days',
             $NOW - CASE WHEN n % 50 = 7 THEN interval '9 hours' ELSE interval '1 second' * (n % 300) END,
-            43.0 + n / 1000.0, -89.0 - n / 1000.0, 'Hall ' || n % 23 || ', Shorewood Hills WI', 'America/Chicago'
+            43.0 + n / 1000.0, -89.0 - n / 1000.0, 'Hall ' || n % 23 || ', Shorewood Hills WI', 'America/Chicago',
+            3.5 + n % 10 / 10.0, $NOW - interval '1 hour', n % 5, -60 - n % 50, $NOW - interval '1 hour'
        FROM generate_series(1, $STATIONS) AS n",
     // A wave with a day's rhythm, and what is hot now.
     "INSERT INTO measurements (device, series, at, value, event_uid)
@@ -37,6 +40,9 @@ const STATEMENTS: &[&str] = &[
             'big-1-' || step
        FROM generate_series(0, $YEAR - 1) AS step, unnest(ARRAY['anomaly', 'max', 'mean', 'warm']) AS series
          ON CONFLICT DO NOTHING",
+    "INSERT INTO measurement_days_due (shard, device, day, due_at)
+     SELECT DISTINCT shard_of(device), device, (at AT TIME ZONE 'UTC')::date, '-infinity'::timestamptz
+       FROM measurements WHERE series = 'anomaly'",
     "INSERT INTO received_events (uid, device, file, captured_at, captured_from, received_at, stored_at, raw)
      SELECT 'big-1-' || step, 'dev:900000000000001', 'thermal.qo', at, 'note', at + interval '2 seconds', at + interval '2 seconds',
             jsonb_build_object('event', 'big-1-' || step, 'device', 'dev:900000000000001', 'file', 'thermal.qo', 'sn', 'station-0001',
@@ -115,5 +121,7 @@ pub async fn fill(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<()> {
         .execute(&mut *connection)
         .await?;
     // The settings go with the connection.
-    connection.close().await
+    connection.close().await?;
+    while rollup::tick(pool, now).await? > 0 {}
+    Ok(())
 }

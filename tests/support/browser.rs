@@ -123,9 +123,6 @@ impl Browser {
                 .cdp("Emulation.setDeviceMetricsOverride", size)
                 .await;
         }
-        browser
-            .cdp("Emulation.setScrollbarsHidden", json!({ "hidden": true }))
-            .await;
         let zone = json!({ "timezoneId": "America/Chicago" });
         browser.cdp("Emulation.setTimezoneOverride", zone).await;
         Some(browser)

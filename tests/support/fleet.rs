@@ -162,7 +162,7 @@ impl Fleet {
     }
 }
 
-const SWITCHBOARD: &str = "dev:864475044210002";
+pub const SWITCHBOARD: &str = "dev:864475044210002";
 const PUMP: &str = "dev:864475044210003";
 const KILN: &str = "dev:864475044210004";
 const DRYER: &str = "dev:864475044210005";
@@ -219,7 +219,7 @@ fn more(archive: &Receiver, mirror: &Receiver) -> String {
         url = "{}"
         allow_private = true
         [[route]]
-        name = "scores"
+        name = "ubidots"
         files = ["thermal.qo"]
         transform = '''
 {{

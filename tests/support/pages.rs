@@ -49,7 +49,11 @@ pub const PAGES: &[Page] = &[
         Shows::Text("Destinations"),
     ),
     page("rules", "/rules", Shows::Text("Rules")),
-    page("try", "/rules/try?of=series", Shows::Text("Stored events")),
+    page(
+        "try",
+        "/rules/try?route=ubidots",
+        Shows::Text("Choose a stored event"),
+    ),
     plain("audit", "/audit", Shows::Text("Who did what")),
     plain("api", "/api/docs", Shows::Text("Parameters")),
 ];

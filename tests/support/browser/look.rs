@@ -44,10 +44,14 @@ impl Browser {
         drawn.as_u64().unwrap_or_default()
     }
 
-    /// Waits until every picture that the selector finds, and at least one, is there and whole.
+    /// Waits until every picture that the selector finds and that is on the screen, and at least one, is there and whole.
     pub async fn pictures(&self, selector: &str) -> u64 {
-        let script = "const all = [...document.querySelectorAll(arguments[0])];
-            return all.every(one => one.complete && one.naturalWidth > 0) && all.length;";
+        let script = "const seen = one => { const box = one.getBoundingClientRect();
+                return box.bottom > 0 && box.top < innerHeight && box.width > 0; };
+            const all = [...document.querySelectorAll(arguments[0])];
+            if (!all.some(seen)) all[0]?.scrollIntoView({ block: 'center' });
+            const shown = all.filter(seen);
+            return shown.every(one => one.complete && one.naturalWidth > 0) && shown.length;";
         let what = format!("the pictures {selector}");
         let shown = self.until(&what, script, vec![json!(selector)]).await;
         shown.as_u64().unwrap_or_default()
@@ -117,7 +121,8 @@ impl Browser {
         let (wide, high) = width.size();
         // At two pixels each a phone is as wide as a desktop, and nobody sees it that large.
         let scale = if width == Width::Phone { 0.75 } else { 1.0 };
-        let script = "window.scrollTo(0, 0); return document.documentElement.scrollHeight";
+        // Nobody wants to see the room that is kept for a bar to scroll with.
+        let script = "document.documentElement.style.scrollbarGutter = 'auto'; window.scrollTo(0, 0); return document.documentElement.scrollHeight";
         let whole = self.ask(script, vec![]).await.as_f64().unwrap_or_default();
         let high = f64::from(high);
         let shown = whole.clamp(high.min(whole.max(1.0)), high * screens);
