@@ -92,6 +92,11 @@ async fn work(arguments: &Arguments) -> anyhow::Result<String> {
     let since = Instant::now();
     big_fleet::fill(&pool, Clock::System.now()).await?;
     let filled = since.elapsed();
+    let version: String = sqlx::query_scalar("SHOW server_version")
+        .fetch_one(&pool)
+        .await?;
+    let cores = std::thread::available_parallelism()?;
+    let machine = format!("{cores} cores, Postgres {version}");
     let incident = "SELECT id FROM incidents WHERE device = $1 ORDER BY id LIMIT 1";
     let incident: i64 = sqlx::query_scalar(incident)
         .bind(big_fleet::VETERAN)
@@ -105,7 +110,10 @@ async fn work(arguments: &Arguments) -> anyhow::Result<String> {
     let samples = measure(&url, &paths(incident), arguments.rounds).await;
     stop.cancel();
     service.await.context("the service broke down")??;
-    Ok(table(&samples?, arguments.rounds, filled))
+    Ok(format!(
+        "{machine}\n{}",
+        table(&samples?, arguments.rounds, filled)
+    ))
 }
 
 fn paths(incident: i64) -> Vec<String> {

@@ -16,6 +16,8 @@ const FIRST_PAGE: u64 = 100_000;
 const ANY_PAGE: u64 = 200_000;
 /// The README is read over slow lines, too.
 const PICTURE: usize = 150_000;
+/// One page is enough to show that there is a dark.
+const BY_DARK: &str = "overview";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_are_sound_on_a_phone() {
@@ -56,8 +58,9 @@ async fn check(width: Width, scheme: Scheme) {
                 load.bytes, load.parts
             ));
         }
-        if page.in_readme {
-            let picture = reduced(&visit.browser.picture(width, 1.6).await);
+        if page.in_readme && (scheme == Scheme::Light || page.name == BY_DARK) {
+            visit.browser.see("Live").await;
+            let picture = reduced(&visit.browser.picture(width, 1.25).await);
             if picture.len() > PICTURE {
                 found.push(format!("its picture has {} bytes", picture.len()));
             }

@@ -58,8 +58,11 @@ pub const PAGES: &[Page] = &[
     plain("api", "/api/docs", Shows::Text("Parameters")),
 ];
 
-/// What pages fetch beside themselves: a chart of a day and of a year, in its usual detail and in all that can be had.
+/// The same pages otherwise, and what they fetch: a chart of a day and of a year, in its usual detail and in all that can
+/// be had.
 pub const DATA: &[&str] = &[
+    "/stations/{device}?range=1y",
+    "/?state=firing",
     "/api/v1/devices/{device}/series",
     "/api/v1/devices/{device}/series?from={year_ago}",
     "/api/v1/devices/{device}/series?from={year_ago}&points=2000",

@@ -124,6 +124,9 @@ impl Browser {
         // Nobody wants to see the room that is kept for a bar to scroll with.
         let script = "document.documentElement.style.scrollbarGutter = 'auto'; window.scrollTo(0, 0); return document.documentElement.scrollHeight";
         let whole = self.ask(script, vec![]).await.as_f64().unwrap_or_default();
+        let all = "const all = [...document.images]; for (const one of all) one.loading = 'eager';
+            return all.every(one => one.complete)";
+        self.until("all pictures of the page", all, vec![]).await;
         let high = f64::from(high);
         let shown = whole.clamp(high.min(whole.max(1.0)), high * screens);
         let parameters = json!({
