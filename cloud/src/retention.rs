@@ -51,6 +51,7 @@ const LOOK: Duration = Duration::from_mins(1);
 enum Cursor {
     Events(events::Cursor),
     Measurements(series::Cursor),
+    Days,
     Frames(series::FrameCursor),
     FrameParts(series::PartCursor),
     Deliveries(deliveries::Cursor),
@@ -225,6 +226,11 @@ async fn batch(
         Cursor::Measurements(at) => then(
             series::measurements(connection, at, limits.measurements).await?,
             Cursor::Measurements,
+            Cursor::Days,
+        ),
+        Cursor::Days => then(
+            series::days(connection, limits.measurements).await?,
+            |()| Cursor::Days,
             Cursor::Frames(series::FrameCursor::default()),
         ),
         Cursor::Frames(at) => then(

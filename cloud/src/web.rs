@@ -139,8 +139,8 @@ pub fn router(app: App) -> Router {
         // Notehub, with its own token.
         .route("/notehub", post(receive::notehub))
         // Twilio, with its signature or a link that we signed.
-        .route(sms::INBOUND, post(sms::inbound))
-        .route(sms::STATUS, post(sms::status))
+        .route("/twilio/inbound", post(sms::inbound))
+        .route("/twilio/status", post(sms::status))
         .route("/media/{device}/{event}", get(sms::media::picture))
         // The short way that a text gives to an incident's page.
         .route("/i/{id}", get(incident))

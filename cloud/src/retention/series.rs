@@ -97,6 +97,27 @@ pub(super) async fn measurements(
     })
 }
 
+/// Days in short that are older than any measurement is kept. One of which a measurement is left stays with it.
+pub(super) async fn days(
+    connection: &mut PgConnection,
+    before: DateTime<Utc>,
+) -> sqlx::Result<Batch<()>> {
+    let rows = sqlx::query!(
+        r#"DELETE FROM measurement_days AS d USING (
+               SELECT device, series, day FROM measurement_days AS o
+                WHERE day < $1 AND NOT EXISTS (SELECT FROM measurements AS m WHERE m.device = o.device AND m.series = o.series
+                                                  AND m.at >= (o.day::timestamp AT TIME ZONE 'UTC') AND m.at < ((o.day + 1)::timestamp AT TIME ZONE 'UTC'))
+                LIMIT $2) AS old
+            WHERE (d.device, d.series, d.day) = (old.device, old.series, old.day)"#,
+        before.date_naive(),
+        limit(ROWS)
+    )
+    .execute(connection)
+    .await?
+    .rows_affected();
+    Ok(Batch::of("measurement_days", rows, ROWS))
+}
+
 /// Up to where frames were looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct FrameCursor {

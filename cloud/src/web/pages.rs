@@ -155,11 +155,7 @@ pub fn lasting(time: TimeDelta) -> String {
     }
 }
 
-/// A measured value: no more digits than help.
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "templates hand over references"
-)]
+/// A measured value: no more digits than help. Templates hand over references.
 pub fn number(value: &f64) -> String {
     let digits = if value.abs() < 100.0 { 4 } else { 1 };
     let text = format!("{value:.digits$}");

@@ -25,16 +25,55 @@ pub fn png(
     if let Some(pixel) = mark {
         outline(&mut dots, (width, height), scale, pixel);
     }
+    if scale == 1 {
+        // So small that fewer colours do, and half of such a picture would else be its list of colours.
+        for dot in &mut *dots {
+            *dot = coarse(*dot);
+        }
+    }
+    let palette = used_colours(&mut dots);
     let side = |pixels: usize| u32::try_from(pixels * scale).unwrap_or(u32::MAX);
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, side(width), side(height));
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_palette(palette());
+    encoder.set_palette(palette);
     let mut writer = encoder.write_header()?;
     writer.write_image_data(&dots)?;
     writer.finish()?;
     Ok(bytes)
+}
+
+/// The nearest of 64 colours that are evenly spaced from the first to the last.
+fn coarse(dot: u8) -> u8 {
+    if dot >= COLOURS {
+        return dot;
+    }
+    let last = u16::from(COLOURS - 1);
+    let step = (u16::from(dot) * 63 + last / 2) / last;
+    u8::try_from((step * last + 31) / 63).unwrap_or(COLOURS - 1)
+}
+
+/// Only the colours that a picture has travel with it: its dots become numbers of those.
+fn used_colours(dots: &mut [u8]) -> Vec<u8> {
+    let mut used = [false; 256];
+    for dot in &*dots {
+        used[usize::from(*dot)] = true;
+    }
+    let mut numbers = [0_u8; 256];
+    let mut colours = Vec::new();
+    for (index, colour) in palette()
+        .chunks(3)
+        .enumerate()
+        .filter(|(index, _)| used[*index])
+    {
+        numbers[index] = u8::try_from(colours.len() / 3).unwrap_or_default();
+        colours.extend_from_slice(colour);
+    }
+    for dot in &mut *dots {
+        *dot = numbers[usize::from(*dot)];
+    }
+    colours
 }
 
 fn palette() -> Vec<u8> {
@@ -140,6 +179,20 @@ mod tests {
             };
             assert_eq!(*dot, expected, "{place}");
         }
+    }
+
+    #[test]
+    fn a_small_picture_has_few_colours_and_is_light() {
+        let noisy: Vec<u8> = (0..768_u32)
+            .map(|place| u8::try_from(place * 7 % 256).expect("below 256"))
+            .collect();
+        let (_, _, rgb) = decoded(&png(&noisy, SIZE, 1, None).expect("drawn"));
+        let colours: std::collections::BTreeSet<_> = rgb.as_chunks::<3>().0.iter().collect();
+        assert_eq!(colours.len(), 64);
+        assert_eq!((coarse(0), coarse(253), coarse(WHITE)), (0, 253, WHITE));
+        assert!((0..COLOURS).all(|dot| coarse(dot).abs_diff(dot) <= 2));
+        let flat = png(&[7; 768], SIZE, 12, None).expect("drawn");
+        assert!(flat.len() < 800, "{}", flat.len());
     }
 
     #[test]

@@ -31,8 +31,8 @@ use crate::deliver::media::public;
 use crate::deliver::text_status::{self, Report};
 use signature::Signed;
 
-pub const INBOUND: &str = "/twilio/inbound";
-pub const STATUS: &str = "/twilio/status";
+const INBOUND: &str = "/twilio/inbound";
+const STATUS: &str = "/twilio/status";
 
 /// Twilio waits for 15 seconds.
 const LONGEST: Duration = Duration::from_secs(12);

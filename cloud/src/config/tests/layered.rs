@@ -202,11 +202,7 @@ fn files_beside_the_configuration() {
         warnings.contains("open.token is readable by everyone"),
         "{warnings}"
     );
-    assert!(
-        warnings.contains("[retention] is read but has no effect in this version"),
-        "{warnings}"
-    );
-    assert_eq!(loaded.warnings.len(), 2, "{warnings}");
+    assert_eq!(loaded.warnings.len(), 1, "{warnings}");
 
     folder.write("open.token", "\n");
     folder.write("route.jsonata", &"x".repeat(64 * 1024 + 1));

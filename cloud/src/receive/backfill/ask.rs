@@ -380,7 +380,7 @@ mod tests {
         let read = |body: &str| page(body.as_bytes(), 2, None);
         let check = |body: &str, count: usize, more: bool| match read(body) {
             Ok(Reply::Page(page)) => {
-                assert_eq!((page.events.len(), page.more), (count, more), "{body}")
+                assert_eq!((page.events.len(), page.more), (count, more), "{body}");
             }
             other => panic!("{body}: {other:?}"),
         };

@@ -66,8 +66,8 @@ impl List {
         all.find(|silence| silence.mutes(&incident.device, &incident.rule))
     }
 
-    fn is(given: &Option<String>, value: &str) -> bool {
-        given.as_deref() == Some(value)
+    fn is(given: Option<&String>, value: &str) -> bool {
+        given.is_some_and(|given| given == value)
     }
 }
 

@@ -41,11 +41,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// For a count that stopped.
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "templates hand over references"
-    )]
+    /// For a count that stopped. Templates hand over references.
     pub fn shown(count: &i64) -> String {
         if *count >= COUNTED {
             "10,000+".into()
@@ -87,7 +83,7 @@ pub async fn all(app: &App, now: DateTime<Utc>) -> sqlx::Result<(Vec<Health>, Da
     .await?;
     let health = rows.into_iter().map(|row| {
         let lane = app.lanes.iter().find(|lane| lane.name() == row.name);
-        let breaker = lane.map(|lane| lane.breaker_state());
+        let breaker = lane.map(Lane::breaker_state);
         let arrived = delivered.iter().find(|(name, _)| *name == row.name);
         Health {
             kind: lane.map(Lane::kind),

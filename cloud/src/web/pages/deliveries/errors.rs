@@ -38,7 +38,7 @@ struct Errors {
 
 /// A part of the configuration that failed, such as `route ubidots`.
 struct Part {
-    part: String,
+    name: String,
     /// Up to 10,000.
     count: i64,
     latest: DateTime<Utc>,
@@ -68,7 +68,7 @@ impl Row {
 
 impl Part {
     fn href(&self) -> String {
-        address("/deliveries/errors", &[("part", Some(self.part.clone()))])
+        address("/deliveries/errors", &[("part", Some(self.name.clone()))])
     }
 }
 
@@ -110,7 +110,7 @@ pub async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Error> {
     let parts = parts(&app.pool).await?;
-    let mut names: Vec<_> = parts.iter().map(|part| part.part.clone()).collect();
+    let mut names: Vec<_> = parts.iter().map(|part| part.name.clone()).collect();
     names.retain(|name| asked.part.as_ref().is_none_or(|part| part == name));
     let rows = rows(&app.pool, &names, asked.before).await?;
     let last = rows.last().filter(|_| rows.len() >= ROWS);
@@ -140,7 +140,7 @@ async fn parts(pool: &PgPool) -> sqlx::Result<Vec<Part>> {
                (SELECT part FROM event_errors ORDER BY part LIMIT 1)
                UNION ALL
                SELECT (SELECT part FROM event_errors WHERE part > names.part ORDER BY part LIMIT 1) FROM names WHERE names.part IS NOT NULL)
-           SELECT n.part AS "part!", (SELECT count(*) FROM (SELECT FROM event_errors AS e WHERE e.part = n.part LIMIT 10000) AS x) AS "count!",
+           SELECT n.part AS "name!", (SELECT count(*) FROM (SELECT FROM event_errors AS e WHERE e.part = n.part LIMIT 10000) AS x) AS "count!",
                   (SELECT at FROM event_errors AS e WHERE e.part = n.part ORDER BY at DESC LIMIT 1) AS "latest!"
              FROM names AS n WHERE n.part IS NOT NULL ORDER BY 3 DESC LIMIT 200"#
     )

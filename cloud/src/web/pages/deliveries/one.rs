@@ -1,5 +1,7 @@
 //! One delivery: what was to be sent, the exact request, every attempt with what came back, and what happens next.
 
+use std::fmt::Write as _;
+
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -140,7 +142,7 @@ fn cut(mut text: String) -> String {
     if text.len() > SHOWN {
         let whole = text.len();
         text.truncate(text.floor_char_boundary(SHOWN));
-        text.push_str(&format!("\n… cut here; {whole} bytes in all"));
+        let _ = write!(text, "\n… cut here; {whole} bytes in all");
     }
     text
 }

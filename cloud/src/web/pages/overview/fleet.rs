@@ -198,11 +198,11 @@ pub async fn samples(
 ) -> sqlx::Result<Vec<Point>> {
     sqlx::query_as!(
         Point,
-        r#"SELECT d.device AS "device!", d.series AS "series!", (h.hour * 2 + 3) AS "step!", m.value AS "value!"
+        r#"SELECT d.device AS "device!", d.series AS "series!", (date_part('epoch', m.at - $3)::integer / 1800) AS "step!", m.value AS "value!"
              FROM unnest($1::text[], $2::text[]) AS d (device, series)
             CROSS JOIN generate_series(0, 24, 2) AS h (hour)
             CROSS JOIN LATERAL (
-                  SELECT m.value FROM measurements AS m
+                  SELECT m.at, m.value FROM measurements AS m
                    WHERE m.device = d.device AND m.series = d.series AND m.at >= $3::timestamptz + h.hour * interval '1 hour' AND m.at < $3 + (h.hour + 2) * interval '1 hour'
                    ORDER BY m.at DESC LIMIT 1) AS m
             ORDER BY d.device, d.series, h.hour"#,
