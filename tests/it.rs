@@ -25,6 +25,8 @@ mod accounts;
 #[cfg(feature = "cloud")]
 mod alert;
 #[cfg(feature = "cloud")]
+mod browser;
+#[cfg(feature = "cloud")]
 mod demo;
 #[cfg(feature = "cloud")]
 mod destinations;
@@ -44,6 +46,8 @@ mod people;
 mod retention;
 #[cfg(feature = "cloud")]
 mod retry;
+#[cfg(feature = "cloud")]
+mod size;
 #[cfg(feature = "cloud")]
 mod stations;
 #[cfg(feature = "cloud")]

@@ -5,13 +5,15 @@
 //! The demo prints each event's journey and checks the sums at the end, so that it is a test as well as a show: when
 //! something is not what it should be it says what, and ends with a failure.
 //!
-//! `day` and `note` make the events, `replay` posts them and follows each, `facts` reads what came of them, `report`
+//! `day`, `note` and `scene` make the events, `replay` posts them and follows each, `facts` reads what came of them, `report`
 //! and `curve` say it. `ubidots`, `twilio` and what they share are also what the tests send to.
 
 /// The recorded day and what it must come to.
 pub mod day;
-/// How the day's station writes notes, and how Notehub wraps them.
+/// How the day's stations write notes, and how Notehub wraps them.
 mod note;
+/// What their cameras see.
+pub mod scene;
 
 /// What both stand-ins share.
 pub mod stand_in;
@@ -178,7 +180,7 @@ async fn show(
 fn opening(day: &Day, address: SocketAddr, ink: Ink) -> String {
     let heading = ink.paint(
         Tone::Strong,
-        "A recorded day of one station, posted as Notehub posts it",
+        "A recorded day of two stations, posted as Notehub posts it",
     );
     let count = day.events.len();
     format!("\n{heading}\n{count} events to POST http://{address}/notehub; times are UTC\n\n")

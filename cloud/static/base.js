@@ -109,8 +109,10 @@
     show("lost", "Connection lost; this is as of " + zone.format(since) + " " + zoneName(since));
   }
 
+  let events = null;
   function listen() {
-    const events = new EventSource("/live");
+    if (events) events.close();
+    events = new EventSource("/live");
     events.addEventListener("beat", () => {
       const away = connection.dataset.state === "lost";
       heard = Date.now(); since = new Date();
@@ -121,7 +123,7 @@
     events.onerror = () => {
       lost();
       // The browser tries again by itself, but not after an answer that was no stream, such as that of a proxy.
-      if (events.readyState === EventSource.CLOSED) { events.close(); setTimeout(listen, 5000); look(); }
+      if (events.readyState === EventSource.CLOSED) { setTimeout(listen, 5000); look(); }
     };
   }
 
@@ -129,6 +131,9 @@
   setInterval(() => localise(document), 30000);
   if (connection && window.EventSource) {
     listen();
+    // A page that somebody left is kept for the way back, and would keep its connection, of which a browser has six.
+    window.addEventListener("pagehide", () => events.close());
+    window.addEventListener("pageshow", (event) => { if (event.persisted) { listen(); soon(); } });
     setInterval(() => { if (heard && Date.now() - heard > 40000) lost(); }, 5000);
     document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(); });
   }

@@ -84,7 +84,8 @@ addEventListener("DOMContentLoaded", function () {
       const again = chart;
       chart = new uPlot(options, joined, plot);
       if (again) again.destroy(); else plot.querySelectorAll(":scope > svg, :scope > span").forEach((one) => one.remove());
-      chart.root.setAttribute("role", "img");
+      // Not an image: the incidents in it are links.
+      chart.root.setAttribute("role", "group");
       chart.root.setAttribute("aria-label", figure.querySelector("h3").textContent + " from " + told(shown.from) + " to " + told(shown.to) + "; the numbers are in the table below");
     }
 

@@ -88,6 +88,12 @@ impl TestApp {
         self.router = web::router(self.service.app.clone());
     }
 
+    /// The text of this service's configuration, for the program itself.
+    pub fn configuration(&self, more: &str) -> String {
+        let (ubidots, twilio) = (self.ubidots.url(), self.twilio.url());
+        configuration(ubidots.as_str(), twilio.as_str(), more)
+    }
+
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
@@ -242,13 +248,18 @@ impl TestApp {
 }
 
 fn config(ubidots: &str, twilio: &str, more: &str) -> Config {
+    let text = configuration(ubidots, twilio, more);
+    Config::parse(&text).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn configuration(ubidots: &str, twilio: &str, more: &str) -> String {
     // Most tests let hours pass without a note, and are not about the silence of their stations.
     let watch = if more.contains("[watch]") {
         ""
     } else {
         "[watch]\n        enabled = false"
     };
-    let text = format!(
+    format!(
         r#"
         [access]
         notehub_tokens = ["{TOKEN}", "notehub-token-that-comes-next"]
@@ -270,6 +281,5 @@ fn config(ubidots: &str, twilio: &str, more: &str) -> Config {
         rate_limit = "none"
         {more}
         {watch}"#
-    );
-    Config::parse(&text).unwrap_or_else(|errors| panic!("{errors}"))
+    )
 }

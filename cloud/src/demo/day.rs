@@ -1,11 +1,18 @@
-//! A recorded day of one station, as Notehub would have routed it.
+//! A recorded day of two stations, as Notehub would have routed it.
 //!
 //! Made by code from `now` and a fixed seed, so every run shows the same day, and fresh enough that a late note's
-//! age limit does not hide it. The station watches a boiler room every five minutes. In the last hours a hot spot
-//! grows; within the last forty minutes its score passes the alarm threshold once and falls back.
+//! age limit does not hide it. One station watches a boiler room every five minutes. In the last hours a hot spot
+//! grows; within the last forty minutes its score passes the alarm threshold once and falls back. The other watches a
+//! switchboard every quarter of an hour, and nothing happens. Both send a picture every three hours and one with each
+//! alert, and their health once.
 //! Around that sits what real life does to events: the same event sent again, events overtaken by later ones, a
 //! note without a time, numbers as text, a note that arrives twice under two notefiles, and Notehub's own events.
 //! What all of it must come to is computed here as well, so that the demo can check itself.
+
+/// What happens to events on their way.
+mod disturb;
+/// Why an event is in the day.
+mod kind;
 
 use std::collections::BTreeSet;
 
@@ -14,7 +21,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Map, Value, json};
 
-use super::note::{self, DEVICE, Note};
+use super::note::{self, BOILER, Note, SWITCHBOARD, Station};
+use disturb::disturb;
+pub use kind::Kind;
 
 /// The event of the tutorial this service grew from, byte for byte.
 pub const TUTORIAL_EVENT: &str = r#"{"event":"5ffa7e24-c559-40a0-8228-46ff8426b387","session":"9afdece2-9fd2-48ff-8e7d-5e66ce118b3c","best_id":"dev:864475","device":"dev:864475","product":"product:com.blues.xxx:xxx","received":1644340365.888508,"routed":1644340370,"req":"note.add","when":1644340339,"file":"thermal.qo","body":{"anomaly":0.0,"cold":0.99850000000000019,"hot":0.0,"warm":0.0015},"best_location_type":"tower","best_lat":43.073787499999995,"best_lon":-89.44367187499999,"best_location":"Shorewood Hills WI","best_country":"US","best_timezone":"America/Chicago","tower_when":1644340365,"tower_lat":43.073787499999995,"tower_lon":-89.44367187499999,"tower_country":"US","tower_location":"Shorewood Hills WI","tower_timezone":"America/Chicago","tower_id":"310,410,17169,77315601"}"#;
@@ -34,6 +43,13 @@ const EXCURSION: [u32; 11] = [
     5588, 6312, 7000, 7845, 6638, 9034, 8127, 7216, 6021, 4387, 2134,
 ];
 
+/// Notes of the calm station: one for every third of the other's.
+const CALM: usize = NOTES.div_ceil(3);
+
+/// A picture is sent with every so many notes of five minutes, which is every three hours, and first after so many.
+const PICTURES: usize = 36;
+const FIRST_PICTURE: usize = 12;
+
 /// Before the excursion the hot spot grows for this many notes.
 const GROWTH: usize = 30;
 
@@ -49,55 +65,6 @@ pub struct Recorded {
     pub kind: Kind,
     /// The request body, as Notehub writes it.
     pub text: String,
-}
-
-/// Why an event is in the day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Tutorial,
-    Session,
-    Health,
-    Reading,
-    NotAbove,
-    Fires,
-    Overtaken,
-    Between,
-    Clears,
-    AlertFirst,
-    AlertAfter,
-    Late,
-    TextNumbers,
-    NoTime,
-    Retried,
-    UploadedTwice,
-}
-
-impl Kind {
-    /// A few words for the demo's output; an ordinary reading needs none.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Tutorial => "the tutorial's event of 2022: too old for an alarm",
-            Self::Session => "Notehub's own: a session began",
-            Self::Health => "the station's health",
-            Self::Reading => "",
-            Self::NotAbove => "exactly 0.7 is not above it",
-            Self::Fires => "the same moment as its alert.qo twin: one incident",
-            Self::Overtaken => "overtaken by the peak, which has decided already",
-            Self::Between => "under 0.7 but not under 0.5: still firing",
-            Self::Clears => "below 0.5: all clear",
-            Self::AlertFirst => "sent at once, before its thermal.qo twin",
-            Self::AlertAfter => "overtaken by its thermal.qo twin",
-            Self::Late => "overtaken by three later notes",
-            Self::TextNumbers => "numbers as text",
-            Self::NoTime => "no time by the Notecard: the one in the note counts",
-            Self::Retried => "sent again by Notehub",
-            Self::UploadedTwice => "uploaded twice by an interrupted sync",
-        }
-    }
-
-    fn is_repeat(self) -> bool {
-        matches!(self, Self::Retried | Self::UploadedTwice)
-    }
 }
 
 /// The day in the order in which it arrives.
@@ -128,25 +95,33 @@ impl Day {
         let mut chance = StdRng::seed_from_u64(864_475);
         let end = now.timestamp();
         let mut events = vec![tutorial()];
-        events.push(session(end - 86_400 - 20));
+        for station in [&BOILER, &SWITCHBOARD] {
+            events.push(session(station, end - 86_400 - 20));
+        }
+        // Its notes have chances of their own, so that the boiler's day does not depend on them.
+        let mut calm_chance = StdRng::seed_from_u64(864_476);
         for index in 0..NOTES {
             let back = NOTES - 1 - index;
             let when = end - 300 * i64::try_from(back).expect("a day has few notes");
+            if index.is_multiple_of(3) {
+                events.extend(calm(index / 3, when - 50, &mut calm_chance));
+            }
             events.extend(moment(index, when, &mut chance));
             if index == NOTES / 2 {
-                events.push(health(when + 60));
+                events.push(health(&BOILER, when + 60));
+                events.push(health(&SWITCHBOARD, when + 70));
             }
         }
         disturb(&mut events);
         Self { events }
     }
 
-    /// The station's anomaly scores over time, each moment once.
+    /// The boiler room's anomaly scores over time, each moment once.
     pub fn curve(&self) -> Vec<(DateTime<Utc>, f64)> {
         let mut curve: Vec<_> = self
             .events
             .iter()
-            .filter(|event| event.device == DEVICE && event.file == note::THERMAL)
+            .filter(|event| event.device == BOILER.device && event.file == note::THERMAL)
             .filter(|event| !event.kind.is_repeat())
             .filter_map(|event| Some((event.at, event.anomaly?)))
             .collect();
@@ -164,7 +139,8 @@ impl Day {
         let forwarded = first_time.iter().filter(routed).count();
         // A twin's values are those of the same moment, so a set counts them once, as the table does.
         let mut measurements = BTreeSet::new();
-        for event in &first_time {
+        // A picture makes none.
+        for event in first_time.iter().filter(|event| event.file != note::FRAME) {
             for series in series(&event.text) {
                 measurements.insert((&event.device, series, event.at));
             }
@@ -182,17 +158,21 @@ impl Day {
     }
 }
 
-/// Everything that arrives about one capture, in order of arrival.
+/// Everything that arrives about one capture of the boiler room, in order of arrival.
 fn moment(index: usize, when: i64, chance: &mut StdRng) -> Vec<Recorded> {
     let anomaly = anomaly(index, chance);
     let delay_us = chance.random_range(1_200_000..6_000_000);
     let from_end = NOTES - 1 - index;
     let mut note = Note {
+        station: &BOILER,
         file: note::THERMAL,
         when: Some(when),
-        body: note::scores_body(index, NOTES, when, anomaly, chance),
+        body: note::scores_body(&BOILER, (index, NOTES), when, anomaly, chance),
+        payload: None,
         delay_us,
     };
+    let with_picture = index % PICTURES == FIRST_PICTURE || from_end == 7 || from_end == 5;
+    let pictures = with_picture.then(|| pictures(&note, when));
     let kind = match (index, from_end) {
         (150, _) => Kind::TextNumbers,
         (200, _) => Kind::NoTime,
@@ -208,13 +188,19 @@ fn moment(index: usize, when: i64, chance: &mut StdRng) -> Vec<Recorded> {
         Kind::NoTime => note.when = None,
         _ => {}
     }
-    let alert = Note {
+    let mut alert = Note {
         file: note::ALERT,
         delay_us: delay_us / 2,
         ..note.clone()
     };
+    let why = if from_end == 7 {
+        "anomaly"
+    } else {
+        "anomaly worse"
+    };
+    alert.body.insert("why".to_owned(), json!(why));
     let thermal = recorded(&note, when, kind, anomaly, chance);
-    match from_end {
+    let mut events = match from_end {
         7 => vec![
             recorded(&alert, when, Kind::AlertFirst, anomaly, chance),
             thermal,
@@ -224,7 +210,40 @@ fn moment(index: usize, when: i64, chance: &mut StdRng) -> Vec<Recorded> {
             recorded(&alert, when, Kind::AlertAfter, anomaly, chance),
         ],
         _ => vec![thermal],
+    };
+    events.extend(pictures.into_iter().flatten());
+    events
+}
+
+/// A capture of the switchboard.
+fn calm(index: usize, when: i64, chance: &mut StdRng) -> Vec<Recorded> {
+    let anomaly = chance.random_range(10..260);
+    let note = Note {
+        station: &SWITCHBOARD,
+        file: note::THERMAL,
+        when: Some(when),
+        body: note::scores_body(&SWITCHBOARD, (index, CALM), when, anomaly, chance),
+        payload: None,
+        delay_us: chance.random_range(1_200_000..6_000_000),
+    };
+    let mut events = vec![recorded(&note, when, Kind::Calm, anomaly, chance)];
+    if 3 * index % PICTURES == FIRST_PICTURE {
+        events.extend(pictures(&note, when));
     }
+    events
+}
+
+/// The picture of a reading, part by part.
+fn pictures(reading: &Note, when: i64) -> Vec<Recorded> {
+    // Its notes know their time, so there is nothing left to chance.
+    let mut chance = StdRng::seed_from_u64(0);
+    let parts = note::picture(reading).into_iter();
+    parts
+        .map(|part| Recorded {
+            kind: Kind::Picture,
+            ..from_event(&part.event(when, &mut chance))
+        })
+        .collect()
 }
 
 /// The hot spot's score in ten-thousandths: noise, then growth, then the excursion.
@@ -247,62 +266,6 @@ fn recorded(note: &Note, captured: i64, kind: Kind, anomaly: u32, chance: &mut S
     }
 }
 
-/// Arrival as it happens in the field: some events late, some more than once.
-fn disturb(events: &mut Vec<Recorded>) {
-    // Places shift as events are put in, so the places are asked for anew each time.
-    let place = |events: &[Recorded], from_end: usize| {
-        let mut notes = (0..events.len())
-            .filter(|at| events[*at].file == note::THERMAL)
-            .filter(|at| !events[*at].kind.is_repeat());
-        notes.nth_back(from_end).expect("the day has this note")
-    };
-    let late = place(events, 225);
-    events[late].kind = Kind::Late;
-    let event = events.remove(late);
-    events.insert(late + 3, event);
-    // The dip under the threshold arrives after the peak: a retry ran beside it.
-    let dip = place(events, 6);
-    let event = events.remove(dip);
-    events.insert(dip + 1, event);
-
-    let retried = |event: &Recorded| Recorded {
-        kind: Kind::Retried,
-        ..event.clone()
-    };
-    let plain = place(events, 250);
-    events.insert(plain + 1, retried(&events[plain]));
-    let first = place(events, 190);
-    let again: Vec<_> = (0..3)
-        .map(|at| uploaded_again(&events[first + at]))
-        .collect();
-    events.splice(first + 3..first + 3, again);
-    let alert = events
-        .iter()
-        .position(|event| event.kind == Kind::AlertFirst)
-        .expect("the day has an alert");
-    events.insert(alert + 2, retried(&events[alert]));
-    // The peak comes once more after the all-clear, and must not reopen anything.
-    let peak = events
-        .iter()
-        .position(|event| event.anomaly.is_some_and(|score| score > 0.9))
-        .expect("the day has a peak");
-    events.push(retried(&events[peak]));
-}
-
-/// The same note in a later session: same uid, since that is made of its content, but another receipt.
-fn uploaded_again(event: &Recorded) -> Recorded {
-    let mut value: Map<String, Value> =
-        serde_json::from_str(&event.text).expect("the day's events are objects");
-    let received = value["received"].as_f64().unwrap_or_default();
-    value.insert("received".to_owned(), json!(received + 31.25));
-    value.insert("session".to_owned(), json!(note::SECOND_SESSION));
-    Recorded {
-        kind: Kind::UploadedTwice,
-        text: Value::Object(value).to_string(),
-        ..event.clone()
-    }
-}
-
 fn tutorial() -> Recorded {
     let event: Map<String, Value> =
         serde_json::from_str(TUTORIAL_EVENT).expect("the tutorial's event is an object");
@@ -314,17 +277,17 @@ fn tutorial() -> Recorded {
     }
 }
 
-fn session(when: i64) -> Recorded {
+fn session(station: &Station, when: i64) -> Recorded {
     Recorded {
         kind: Kind::Session,
-        ..from_event(&note::session_event(when))
+        ..from_event(&note::session_event(station, when))
     }
 }
 
-fn health(when: i64) -> Recorded {
+fn health(station: &Station, when: i64) -> Recorded {
     Recorded {
         kind: Kind::Health,
-        ..from_event(&note::health_event(when))
+        ..from_event(&note::health_event(station, when))
     }
 }
 
@@ -409,7 +372,11 @@ mod tests {
         let end = now().timestamp();
         assert_eq!(curve[0].0.timestamp(), end - 86_400);
         assert_eq!(curve[NOTES - 1].0.timestamp(), end);
-        for event in day.events.iter().filter(|event| event.device == DEVICE) {
+        for event in day
+            .events
+            .iter()
+            .filter(|event| event.device == BOILER.device)
+        {
             let Some(anomaly) = event.anomaly else {
                 continue;
             };
@@ -469,6 +436,9 @@ mod tests {
         assert!(!of(Kind::NoTime)[0].text.contains(r#""when":"#));
         assert_eq!(of(Kind::Session)[0].file, "_session.qo");
         assert_eq!(of(Kind::Health)[0].file, "health.qo");
+        assert_eq!(of(Kind::Calm).len(), CALM);
+        let pictures = 2 * (NOTES / PICTURES) + 2;
+        assert_eq!(of(Kind::Picture).len(), 3 * pictures);
         assert_eq!(of(Kind::Retried).len(), 3);
         assert_eq!(of(Kind::UploadedTwice).len(), 3);
         let place = |kind: Kind| {
@@ -480,8 +450,10 @@ mod tests {
         assert!(at(place(Kind::Late)) < at(place(Kind::Late) - 3));
         assert!(at(place(Kind::Overtaken)) < at(place(Kind::Overtaken) - 1));
         let expected = day.expected();
-        assert_eq!(expected.posted, NOTES + 2 + 1 + 2 + 6);
+        // The tutorial's event, sessions, health, alerts, and what comes again.
+        let others = 1 + 2 + 2 + 2 + 6;
+        assert_eq!(expected.posted, NOTES + CALM + 3 * pictures + others);
         assert_eq!(expected.duplicates, 6);
-        assert_eq!(expected.forwarded, NOTES + 1);
+        assert_eq!(expected.forwarded, NOTES + CALM + 1);
     }
 }
