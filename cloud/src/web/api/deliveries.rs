@@ -350,7 +350,7 @@ fn limit(which: &Which) -> Result<i64, Error> {
 ///
 /// The newest first, page by page. What is to be sent, and every attempt, is with each one.
 #[utoipa::path(get, path = "/api/v1/deliveries", tag = "Deliveries", operation_id = "listDeliveries", params(Which),
-    responses((status = 200, body = Deliveries), (status = 400, description = "A parameter cannot be read"), (status = 422, description = "A parameter has no such value")))]
+    responses((status = 200, description = "Deliveries, and where the next page begins", body = Deliveries), (status = 400, description = "A parameter cannot be read"), (status = 422, description = "A parameter has no such value")))]
 pub async fn list(
     State(app): State<App>,
     Query(which): Query<Which>,
@@ -438,7 +438,7 @@ pub async fn one(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<Whole>> {
 ///
 /// With what is to be sent and every attempt with what came back.
 #[utoipa::path(get, path = "/api/v1/deliveries/{id}", tag = "Deliveries", operation_id = "getDelivery", params(("id" = Uuid, Path, description = "The id of the delivery")),
-    responses((status = 200, body = Whole), (status = 404, description = "No such delivery")))]
+    responses((status = 200, description = "With all that belongs to it", body = Whole), (status = 404, description = "No such delivery")))]
 pub async fn whole(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Whole>, Error> {
     let found = one(&app.pool, id).await?;
     found.map(Json).ok_or(Error::NotFound("delivery"))

@@ -82,7 +82,7 @@ pub struct Silences {
 /// List silences
 ///
 /// Those in force.
-#[utoipa::path(get, path = "/api/v1/silences", tag = "Silences", operation_id = "listSilences", params(Which), responses((status = 200, body = Silences)))]
+#[utoipa::path(get, path = "/api/v1/silences", tag = "Silences", operation_id = "listSilences", params(Which), responses((status = 200, description = "Silences in force", body = Silences)))]
 pub async fn list(
     State(app): State<App>,
     Query(which): Query<Which>,
