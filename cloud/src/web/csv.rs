@@ -26,7 +26,7 @@ const WINDOW: TimeDelta = TimeDelta::days(1);
 /// Of events at a time.
 const ROWS: i64 = 200;
 
-/// What to download.
+/// Which series to download.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Wanted {
@@ -38,6 +38,16 @@ pub struct Wanted {
     series: Option<String>,
 }
 
+/// Which events to download.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct WantedEvents {
+    /// From when on: RFC 3339, or a date or `2026-03-01T12:00` in UTC. By default 24 hours before `to`.
+    from: Option<String>,
+    /// Until when, exclusive. By default now.
+    to: Option<String>,
+}
+
 /// The measurements of a station: a row for each moment, a column for each series.
 #[utoipa::path(get, path = "/api/v1/devices/{uid}/series.csv", tag = "Stations", operation_id = "downloadSeries",
     params(("uid" = String, Path, description = "The device's uid"), Wanted),
@@ -47,7 +57,12 @@ pub async fn series(
     Path(device): Path<String>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, Error> {
-    let (station, span) = station_and_span(&app, &device, &wanted).await?;
+    let (station, span) = station_and_span(
+        &app,
+        &device,
+        (wanted.from.as_deref(), wanted.to.as_deref()),
+    )
+    .await?;
     let names = if let Some(names) = &wanted.series {
         named(names)?
     } else {
@@ -78,14 +93,19 @@ pub async fn series(
 
 /// The raw events of a station, as they were stored.
 #[utoipa::path(get, path = "/api/v1/devices/{uid}/events.csv", tag = "Stations", operation_id = "downloadEvents",
-    params(("uid" = String, Path, description = "The device's uid"), Wanted),
+    params(("uid" = String, Path, description = "The device's uid"), WantedEvents),
     responses((status = 200, description = "A table, RFC 4180", body = String, content_type = "text/csv"), (status = 404, description = "No such device"), (status = 422, description = "A range that cannot be")))]
 pub async fn events(
     State(app): State<App>,
     Path(device): Path<String>,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<WantedEvents>,
 ) -> Result<Response, Error> {
-    let (station, span) = station_and_span(&app, &device, &wanted).await?;
+    let (station, span) = station_and_span(
+        &app,
+        &device,
+        (wanted.from.as_deref(), wanted.to.as_deref()),
+    )
+    .await?;
     let download = Events {
         pool: app.pool.clone(),
         device,
@@ -107,16 +127,12 @@ pub async fn events(
 async fn station_and_span(
     app: &App,
     device: &str,
-    wanted: &Wanted,
+    (from, to): (Option<&str>, Option<&str>),
 ) -> Result<(Station, (DateTime<Utc>, DateTime<Utc>)), Error> {
     let station = Station::find(&app.pool, device)
         .await?
         .ok_or(Error::NotFound("device"))?;
-    let span = range(
-        wanted.from.as_deref(),
-        wanted.to.as_deref(),
-        app.clock.now(),
-    )?;
+    let span = range(from, to, app.clock.now())?;
     Ok((station, span))
 }
 

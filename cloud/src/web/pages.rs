@@ -38,6 +38,7 @@ use sqlx::PgPool;
 use url::form_urlencoded;
 
 use super::person::Person;
+use crate::config::SILENT;
 use crate::error::Error;
 
 /// The pages in the bar: what they are called in code, where they are, and what people read.
@@ -164,6 +165,11 @@ pub fn number(value: &f64) -> String {
     } else {
         text
     }
+}
+
+/// Whether incidents of this rule are silences of a station, whose numbers are hours. Templates hand over references.
+pub fn is_silence(rule: &str) -> bool {
+    rule == SILENT
 }
 
 /// An address of ours with its query; what has no value is left out.

@@ -64,6 +64,15 @@ impl List {
             || which.to.is_some()
     }
 
+    /// Those that were given up, of all destinations.
+    fn dead(&self) -> i64 {
+        self.health.iter().map(|one| one.dead).sum()
+    }
+
+    fn dead_shown(&self) -> String {
+        Health::shown(&self.dead())
+    }
+
     /// What the time of a row is.
     fn time_word(&self) -> &'static str {
         match self.view {

@@ -18,7 +18,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use sqlx::PgPool;
 
-use super::{Nav, address, page};
+use super::{Nav, address, lasting, page};
 use crate::App;
 use crate::error::Error;
 use crate::process::silence::{self, Matcher};
@@ -59,6 +59,10 @@ impl List {
         let which = &self.which;
         let texts = [&which.device, &which.rule, &which.severity];
         texts.iter().any(|text| text.is_some()) || which.from.is_some() || which.to.is_some()
+    }
+
+    fn open_for(&self, incident: &Incident) -> String {
+        lasting(self.now - incident.opened_at)
     }
 
     fn silence_of(&self, incident: &Incident) -> Option<&Silence> {

@@ -2,6 +2,8 @@
 //!
 //! The configuration is a file; nothing is changed here, and no secret is shown.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -10,7 +12,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Nav, page};
 use crate::App;
-use crate::config::{self, Config, DestinationKind, Sender, Threshold, show_duration, show_rate};
+use crate::config::{
+    self, Config, DestinationKind, SILENT, Sender, Threshold, show_duration, show_rate,
+};
 use crate::error::Error;
 use crate::web::person::Person;
 
@@ -57,7 +61,8 @@ struct Rule {
     name: String,
     severity: &'static str,
     events: String,
-    value: String,
+    /// None if it judges no note.
+    value: Option<String>,
     facts: Vec<(&'static str, String)>,
     message: Option<String>,
     open: i64,
@@ -114,10 +119,17 @@ pub async fn rules(State(app): State<App>, person: Person) -> Result<Response, E
             .or_else(|| trouble(&format!("rule {} message", rule.name))),
         ..Rule::of(rule)
     });
+    let silence = config.watch.enabled.then(|| Rule {
+        open: open
+            .iter()
+            .find(|row| row.rule == SILENT)
+            .map_or(0, |row| row.count),
+        ..Rule::of_silence(&config.watch)
+    });
     let shown = Page {
         destinations: destinations(&app).await?,
         routes: routes.collect(),
-        rules: rules.collect(),
+        rules: rules.chain(silence).collect(),
         series: config.series.transform.as_ref().map(|it| it.text.clone()),
         series_trouble: trouble("series"),
         rest: rest(config),
@@ -239,8 +251,8 @@ impl Rule {
             Threshold::Above(limit) => (format!("above {limit}"), format!("below {}", rule.clear)),
             Threshold::Below(limit) => (format!("below {limit}"), format!("above {}", rule.clear)),
         };
-        let lasting = |duration: std::time::Duration| match duration {
-            std::time::Duration::ZERO => String::new(),
+        let lasting = |duration: Duration| match duration {
+            Duration::ZERO => String::new(),
             duration => format!(", for at least {}", show_duration(duration)),
         };
         let count = match (rule.count.times, rule.count.of) {
@@ -254,20 +266,7 @@ impl Rule {
         if let Some(missing) = rule.missing {
             facts.push(("If missing", format!("counts as {missing}")));
         }
-        facts.push((
-            "Tells",
-            match rule.notify.as_slice() {
-                [] => "nobody; it shows on the pages".to_owned(),
-                names => names.join(", "),
-            },
-        ));
-        let repeat = rule.repeat.map_or("never".to_owned(), |repeat| {
-            format!(
-                "every {} until somebody acknowledges",
-                show_duration(repeat)
-            )
-        });
-        facts.push(("Reminds", repeat));
+        facts.extend(telling(&rule.notify, rule.repeat));
         facts.push((
             "Between notices",
             format!("at least {}", show_duration(rule.cooldown)),
@@ -280,13 +279,56 @@ impl Rule {
             name: rule.name.clone(),
             severity: rule.severity.word(),
             events: events([&rule.files, &rule.devices, &rule.fleets, &rule.products]),
-            value: rule.value.text.trim().to_owned(),
+            value: Some(rule.value.text.trim().to_owned()),
             facts,
             message: rule.message.as_ref().map(|it| it.text.trim().to_owned()),
             open: 0,
             trouble: None,
         }
     }
+
+    /// That a station is heard no more, of `[watch]`.
+    fn of_silence(watch: &config::Watch) -> Self {
+        let mut facts = vec![
+            ("Fires", silent_when(watch)),
+            ("Clear", "when it is heard again".to_owned()),
+        ];
+        facts.extend(telling(&watch.notify, watch.repeat));
+        Self {
+            name: SILENT.to_owned(),
+            severity: watch.severity.word(),
+            events: "every event is a sign of life".to_owned(),
+            value: None,
+            facts,
+            message: None,
+            open: 0,
+            trouble: None,
+        }
+    }
+}
+
+/// Who is told, and how often.
+fn telling(notify: &[String], repeat: Option<Duration>) -> [(&'static str, String); 2] {
+    let told = match notify {
+        [] => "nobody; it shows on the pages".to_owned(),
+        names => names.join(", "),
+    };
+    let repeat = repeat.map_or("never".to_owned(), |repeat| {
+        format!(
+            "every {} until somebody acknowledges",
+            show_duration(repeat)
+        )
+    });
+    [("Tells", told), ("Reminds", repeat)]
+}
+
+/// When a station is silent, in words.
+pub(super) fn silent_when(watch: &config::Watch) -> String {
+    format!(
+        "when nothing was heard for {}, or by its own rhythm and {} of grace",
+        show_duration(watch.silent_after),
+        show_duration(watch.grace)
+    )
 }
 
 /// Which events, in words.

@@ -19,7 +19,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 
-use super::{Nav, page, segment};
+use super::{Nav, is_silence, page, rules, segment};
 use crate::App;
 use crate::config::Threshold;
 use crate::error::Error;
@@ -64,6 +64,8 @@ struct Watching {
     value: String,
     fire: String,
     clear: f64,
+    /// Instead of value and limits, where it judges no note.
+    words: Option<String>,
 }
 
 pub async fn station(
@@ -129,8 +131,8 @@ pub async fn station(
 }
 
 fn watching(app: &App, station: &read::Station) -> Vec<Watching> {
-    let rules = &app.processor.plan.rules;
-    let ours = rules.iter().filter(|rule| series::watches(rule, station));
+    let rules = app.processor.plan.watched();
+    let ours = rules.filter(|rule| series::watches(rule, station));
     ours.map(|rule| Watching {
         name: rule.config.name.clone(),
         severity: rule.config.severity.word(),
@@ -140,6 +142,7 @@ fn watching(app: &App, station: &read::Station) -> Vec<Watching> {
             Threshold::Below(limit) => format!("below {limit}"),
         },
         clear: rule.config.clear,
+        words: is_silence(&rule.config.name).then(|| rules::silent_when(&app.config.watch)),
     })
     .collect()
 }

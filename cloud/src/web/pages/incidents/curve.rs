@@ -153,16 +153,25 @@ fn moments(
     (begin, end): (DateTime<Utc>, DateTime<Utc>),
     incident: &Incident,
 ) -> Vec<(String, String, &'static str)> {
-    const ROOM: f64 = 64.0;
+    // So wide is a letter, and the least between two texts.
+    const LETTER: f64 = 6.5;
+    const GAP: f64 = 8.0;
+    let wide =
+        |text: &str| f64::from(u16::try_from(text.chars().count()).unwrap_or(u16::MAX)) * LETTER;
     let place = |place: f64| format!("{place:.1}");
     let opened = x(incident.opened_at);
-    let mut moments = vec![(place(RIGHT), last_words(end, incident), "end")];
-    if opened > LEFT + ROOM && opened < RIGHT - ROOM {
+    let last = last_words(end, incident);
+    let mut free = (LEFT, RIGHT - wide(&last) - GAP);
+    let mut moments = vec![(place(RIGHT), last, "end")];
+    let half = wide("opened") / 2.0;
+    let fits = opened - half >= free.0 && opened + half <= free.1;
+    if fits {
         moments.push((place(opened), "opened".into(), "middle"));
+        free.1 = opened - half - GAP;
     }
     let before = incident.opened_at - begin;
-    if before > TimeDelta::zero() {
-        let text = format!("{} before", lasting(before));
+    let text = format!("{} before", lasting(before));
+    if before > TimeDelta::zero() && LEFT + wide(&text) <= free.1 {
         moments.push((place(LEFT), text, "start"));
     }
     moments

@@ -28,7 +28,7 @@ use crate::process::{incident, silence};
 use crate::web::api::incidents::{self, Incident};
 use crate::web::api::silences::{self, Silence};
 use crate::web::given::{self, LONGEST_REASON, LONGEST_REMARK, optional};
-use crate::web::pages::{Nav, lasting, number, page, segment};
+use crate::web::pages::{Nav, is_silence, lasting, number, page, segment};
 use crate::web::person::Person;
 use story::Step;
 
@@ -60,6 +60,8 @@ enum Measure {
     Limits { fire: String, clear: String },
     /// How many hours it has lasted.
     Hours,
+    /// A station that was heard no more: how long that is says all.
+    Silence,
     /// Nothing to show: it is so or it is not.
     Nothing,
     /// Not known any more.
@@ -101,7 +103,11 @@ impl One {
     }
 
     fn shows_values(&self) -> bool {
-        !matches!(self.measure, Measure::Nothing)
+        !matches!(self.measure, Measure::Nothing | Measure::Silence)
+    }
+
+    fn is_silence(&self) -> bool {
+        matches!(self.measure, Measure::Silence)
     }
 
     fn resolution(&self) -> &str {
@@ -110,13 +116,17 @@ impl One {
 }
 
 impl Measure {
-    fn of(rule: Option<&Rule>) -> Self {
+    fn of(incident: &Incident, rule: Option<&Rule>) -> Self {
+        if is_silence(&incident.rule) {
+            return Self::Silence;
+        }
         let Some(rule) = rule else {
             return Self::Unknown;
         };
         match rule.config.wording {
             Wording::Limit => {}
-            Wording::Hours | Wording::Silence => return Self::Hours,
+            Wording::Hours => return Self::Hours,
+            Wording::Silence => return Self::Silence,
             Wording::Reason => return Self::Nothing,
         }
         let (side, limit, back) = match rule.config.fire {
@@ -212,11 +222,12 @@ async fn render(
         nav: Nav::of(pool, person, "incidents").await?,
         now,
         done,
-        measure: Measure::of(rule),
+        measure: Measure::of(&incident, rule),
         is_configured: rule.is_some(),
         hot_spot: hot_spot(pool, &incident.event_uid).await?,
         curve: curve::load(pool, &incident, rule, now).await?,
         story: story::of(
+            &incident.rule,
             timeline(pool, id).await?,
             &incidents::tries(pool, id).await?,
             &text_status::of_incident(pool, id).await?,

@@ -8,6 +8,7 @@ use super::fleet::Point;
 
 /// The drawing is 50 half hours wide, as the hour that goes on is one more than a day has.
 const HEIGHT: f64 = 20.0;
+const STEPS: i32 = 50;
 
 /// When the drawing begins, so that it does not change with each second.
 pub fn start(at: DateTime<Utc>) -> DateTime<Utc> {
@@ -36,6 +37,8 @@ pub fn draw(
         points
             .iter()
             .filter(ours)
+            // Notes of a clock that is ahead are not drawn beyond the frame.
+            .filter(|point| (0..=STEPS).contains(&point.step))
             .map(|point| (point.step, point.value))
             .collect()
     };

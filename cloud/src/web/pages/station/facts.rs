@@ -208,70 +208,107 @@ pub async fn health(pool: &PgPool, device: &str) -> sqlx::Result<Option<Health>>
     }))
 }
 
-/// In words, as far as it is there and means something.
+/// Which note it is; that is told elsewhere, or to nobody.
+const IDENTITY: [&str; 4] = ["v", "t", "seq", "boot"];
+/// Fields of others that are shown.
+const MOST_FIELDS: usize = 12;
+
+/// How a field of the body is told; none if it tells nothing.
+type Tell = fn(&Value) -> Option<String>;
+
+/// What is known, in the order in which it is told; a field that is called in two ways is told once.
+const FIELDS: [(&str, &str, Tell); 21] = [
+    ("fault", "In trouble", yes),
+    ("why", "Said because of", text),
+    ("up", "Running for", running),
+    ("uptime", "Running for", running),
+    ("spool", "Notes that wait", whole),
+    ("dropped", "Notes dropped", whole),
+    ("rejected", "Pictures rejected", whole),
+    ("moved", "Camera moved", moved),
+    ("vdd", "Camera supply", volts),
+    ("ta", "Camera temperature", celsius),
+    ("volt", "Notecard supply", volts),
+    ("voltage", "Supply", volts),
+    ("temp", "Notecard temperature", celsius),
+    ("temperature", "Temperature", celsius),
+    ("model", "Model", text),
+    ("every", "Reading every", running),
+    ("interval", "Reading every", running),
+    ("threshold", "Suspicious above", share),
+    ("frames", "Pictures", text),
+    ("clk", "Clock", text),
+    ("clock", "Clock", text),
+];
+
+/// In words, as far as it is there and means something: what is known, and then what others add, by name.
 fn told(body: &Value) -> Vec<(String, String)> {
-    let count = |key: &str| body.get(key).and_then(number);
-    let text = |key: &str| {
-        body.get(key)?
-            .as_str()
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-    };
-    let mut told = Vec::new();
-    let mut add = |name: &str, value: Option<String>| {
-        told.extend(value.map(|value| (name.to_owned(), value)));
-    };
-    let fault = count("fault").map(|fault| if fault > 0.0 { "yes" } else { "no" });
-    add("In trouble", fault.map(str::to_owned));
-    add("Said because of", text("why"));
-    add("Running for", count("up").map(lasting_seconds));
-    add("Notes that wait", count("spool").map(whole));
-    add("Notes dropped", count("dropped").map(whole));
-    add("Pictures rejected", count("rejected").map(whole));
-    let moved = |pixels: f64| match pixels {
-        0.0 => "no".to_owned(),
-        pixels => format!("by {pixels:.1} pixels"),
-    };
-    add("Camera moved", count("moved").map(moved));
-    let some = |key: &str| count(key).filter(|value| *value != 0.0);
-    add(
-        "Camera supply",
-        some("vdd").map(|volts| format!("{volts:.2} V")),
-    );
-    add(
-        "Camera temperature",
-        some("ta").map(|celsius| format!("{celsius:.1} °C")),
-    );
-    add(
-        "Notecard temperature",
-        some("temp").map(|celsius| format!("{celsius:.1} °C")),
-    );
-    add("Model", text("model"));
-    add("Reading every", count("every").map(lasting_seconds));
-    add(
-        "Suspicious above",
-        count("threshold").map(|share| share.to_string()),
-    );
-    add("Pictures", text("frames"));
-    add("Clock", text("clk"));
-    if count("up").is_none() {
-        // Somebody else's: as it is.
-        let fields = body.as_object().into_iter().flatten();
-        for (name, value) in fields
-            .filter(|(_, value)| !value.is_object() && !value.is_array())
-            .take(12)
-        {
-            let value = value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned);
-            add(name, Some(value));
+    let mut told: Vec<(String, String)> = Vec::new();
+    for (key, name, tell) in FIELDS {
+        let value = body.get(key).and_then(tell);
+        if told.iter().all(|(other, _)| other != name) {
+            told.extend(value.map(|value| (name.to_owned(), value)));
         }
     }
+    let known =
+        |name: &str| IDENTITY.contains(&name) || FIELDS.iter().any(|(key, ..)| *key == name);
+    let fields = body.as_object().into_iter().flatten();
+    let plain = |value: &Value| !(value.is_object() || value.is_array() || value.is_null());
+    let mut others: Vec<_> = fields
+        .filter(|(name, value)| !known(name) && plain(value))
+        .map(|(name, value)| {
+            (
+                name.clone(),
+                text(value).unwrap_or_else(|| value.to_string()),
+            )
+        })
+        .collect();
+    others.sort();
+    others.truncate(MOST_FIELDS);
+    told.extend(others);
     told
 }
 
-fn whole(number: f64) -> String {
-    format!("{number:.0}")
+fn text(value: &Value) -> Option<String> {
+    let text = value.as_str().filter(|text| !text.is_empty());
+    text.map(str::to_owned)
+}
+
+fn yes(value: &Value) -> Option<String> {
+    let is = value.as_bool().or_else(|| Some(number(value)? > 0.0))?;
+    Some(if is { "yes" } else { "no" }.to_owned())
+}
+
+fn running(value: &Value) -> Option<String> {
+    number(value).map(lasting_seconds)
+}
+
+fn whole(value: &Value) -> Option<String> {
+    Some(format!("{:.0}", number(value)?))
+}
+
+fn share(value: &Value) -> Option<String> {
+    Some(number(value)?.to_string())
+}
+
+fn moved(value: &Value) -> Option<String> {
+    Some(match number(value)? {
+        0.0 => "no".to_owned(),
+        pixels => format!("by {pixels:.1} pixels"),
+    })
+}
+
+/// The agent sends 0 for what it could not measure.
+fn measured(value: &Value) -> Option<f64> {
+    number(value).filter(|value| *value != 0.0)
+}
+
+fn volts(value: &Value) -> Option<String> {
+    Some(format!("{:.2} V", measured(value)?))
+}
+
+fn celsius(value: &Value) -> Option<String> {
+    Some(format!("{:.1} °C", measured(value)?))
 }
 
 /// A body's number of seconds.
@@ -345,7 +382,8 @@ mod tests {
     fn a_sign_of_life_is_told_in_words() {
         let body = serde_json::json!({
             "up": 90_000, "spool": 3, "moved": 0, "vdd": 3.29, "ta": 0, "model": "boiler-7", "fault": 1, "why": "camera: no answer",
-            "every": 300, "threshold": "0.7", "frames": 5, "unknown": true,
+            "every": 300, "threshold": "0.7", "frames": 5, "unknown": true, "v": 1, "t": 1_772_000_000, "seq": 7, "boot": 2,
+            "rejected": 2, "volt": 3.85,
         });
         let told: Vec<_> = told(&body)
             .into_iter()
@@ -358,21 +396,26 @@ mod tests {
                 "Said because of: camera: no answer",
                 "Running for: 1 d 1 h",
                 "Notes that wait: 3",
+                "Pictures rejected: 2",
                 "Camera moved: no",
                 "Camera supply: 3.29 V",
+                "Notecard supply: 3.85 V",
                 "Model: boiler-7",
                 "Reading every: 5 min",
                 "Suspicious above: 0.7",
+                "unknown: true",
             ]
         );
         assert_eq!(super::told(&Value::Null), []);
-        let others =
-            super::told(&serde_json::json!({ "text": "boot", "deep": {}, "voltage": 4.1 }));
+        let others = super::told(
+            &serde_json::json!({ "text": "boot", "deep": {}, "voltage": 4.1, "uptime": 777_600, "t": 5 }),
+        );
         assert_eq!(
             others,
             [
+                ("Running for".into(), "9 d".into()),
+                ("Supply".into(), "4.10 V".into()),
                 ("text".into(), "boot".into()),
-                ("voltage".into(), "4.1".into())
             ]
         );
     }

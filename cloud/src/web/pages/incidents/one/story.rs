@@ -10,7 +10,7 @@ use crate::deliver::text_status::TextStatus;
 use crate::process::incident::{TimelineEntry, Told, What};
 use crate::web::api::deliveries::Attempt;
 use crate::web::api::incidents::Try;
-use crate::web::pages::number;
+use crate::web::pages::{is_silence, number};
 
 /// One thing that happened.
 #[derive(Debug)]
@@ -42,16 +42,36 @@ pub struct Notice {
 
 /// Latest first: on a phone nobody scrolls to what is new.
 pub fn of(
+    rule: &str,
     timeline: Vec<TimelineEntry>,
     tries: &[Try],
     texts: &BTreeMap<Uuid, TextStatus>,
 ) -> Vec<Step> {
+    let silence = is_silence(rule);
     let mut steps: Vec<_> = timeline
         .into_iter()
-        .map(|entry| step(entry, tries, texts))
+        // The longest a silence was is when it ended.
+        .filter(|entry| !(silence && matches!(entry.what, What::Peak { .. })))
+        .map(|entry| {
+            let title = silence.then(|| of_silence(&entry.what)).flatten();
+            let mut step = step(entry, tries, texts);
+            if let Some(title) = title {
+                title.clone_into(&mut step.title);
+            }
+            step
+        })
         .collect();
     steps.reverse();
     steps
+}
+
+/// What is called otherwise when a station was heard no more: its numbers are hours, which say nothing here.
+fn of_silence(what: &What) -> Option<&'static str> {
+    match what {
+        What::Opened { .. } => Some("Fell silent: last heard at this time"),
+        What::Resolved { resolution } if resolution == "cleared" => Some("Heard again"),
+        _ => None,
+    }
 }
 
 fn step(entry: TimelineEntry, tries: &[Try], texts: &BTreeMap<Uuid, TextStatus>) -> Step {
