@@ -11,6 +11,7 @@ use super::delta;
 use super::hold;
 use super::tell::{Key, Open, Teller};
 use crate::deliver::outbox::{self, Notice};
+use crate::live::{self, Change};
 use crate::process::Taken;
 use crate::process::alert::Alert;
 use crate::process::alert::telling::{Held, Round, Standing, Telling, telling};
@@ -369,7 +370,7 @@ pub async fn notices_due(
             continue;
         };
         let Some(rule) = plan.of(which) else { continue };
-        let device = due.device.clone();
+        let (id, device) = (due.id, due.device.clone());
         let question = Question {
             rule,
             device: &device,
@@ -394,6 +395,7 @@ pub async fn notices_due(
             )
             .execute(&mut *transaction)
             .await?;
+            live::announce(&mut transaction, &Change::Incident(id)).await?;
         }
     }
     transaction.commit().await?;
