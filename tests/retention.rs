@@ -450,3 +450,38 @@ async fn a_sweep_beside_ingest() {
         times[200], times[396], times[399]
     );
 }
+
+#[tokio::test]
+async fn a_kind_that_cannot_be_deleted_holds_up_no_other() {
+    let app = TestApp::with("").await;
+    let now = app.now();
+    old_events(&app, 1, 3).await;
+    let kept = app.count("received_events").await;
+    let silence = "INSERT INTO silences (starts_at, ends_at, author, reason)
+        VALUES ($1 - interval '9 years', $1 - interval '8 years', 'ann', 'roof')";
+    execute(&app, silence, now).await;
+    // Somebody's own table, which nobody here knows of.
+    sqlx::raw_sql("CREATE TABLE of_others AS SELECT uid FROM received_events; ALTER TABLE of_others ADD FOREIGN KEY (uid) REFERENCES received_events")
+        .execute(&app.pool)
+        .await
+        .expect("a table");
+    let retention = &app.service.retention;
+    for _ in 0..2 {
+        let error = retention.tick(app.now()).await.expect_err("it is in use");
+        assert!(format!("{error:#}").contains("of_others"), "{error:#}");
+    }
+    assert_eq!(tick(&app).await, Worked::Batch(0), "it goes on");
+    sweep(&app).await;
+    assert_eq!(app.count("silences").await, 0);
+    assert_eq!(app.count("received_events").await, kept);
+    sqlx::query("DROP TABLE of_others")
+        .execute(&app.pool)
+        .await
+        .expect("dropped");
+    app.clock.advance(TimeDelta::hours(1));
+    sweep(&app).await;
+    assert!(
+        app.count("received_events").await < kept,
+        "the next sweep tries again"
+    );
+}

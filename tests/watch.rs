@@ -3,10 +3,13 @@
 mod returns;
 mod rhythm;
 
-use chrono::TimeDelta;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use cloud::process::incident::{self, What};
 use cloud::process::silence::Matcher;
 use serde_json::{Value, json};
+use sqlx::postgres::PgListener;
 
 use crate::incidents::silences::{ann, silenced};
 use crate::support::app::TestApp;
@@ -201,7 +204,7 @@ async fn the_configuration_is_changed_meanwhile() {
             .expect("forgotten")
     };
     // Nobody is to be told any more: it stays an incident.
-    app.restarted("[watch]\n");
+    app.restarted("[watch]\nnotify = []\n");
     assert_eq!(forget(&app).await, 0);
     quiet(&app, 120).await;
     assert_eq!((silent(&app).await, app.texts().len()), (1, 1));
@@ -269,4 +272,113 @@ async fn the_silence_of_a_station_can_be_silenced() {
     assert_eq!((silent(&app).await, app.texts().len()), (1, 0));
     quiet(&app, 1).await;
     assert_eq!(app.texts().len(), 1, "{:?}", app.texts());
+}
+
+#[tokio::test]
+async fn open_pages_hear_of_silence_and_of_what_is_told() {
+    let app = TestApp::with(WATCH).await;
+    note(&app, 0.1).await;
+    let mut listener = PgListener::connect_with(&app.pool)
+        .await
+        .expect("a listener");
+    listener.listen("thermal_watch").await.expect("it listens");
+    let mut hear = async |count: usize| {
+        let mut heard = Vec::new();
+        while heard.len() < count {
+            let next = tokio::time::timeout(Duration::from_secs(60), listener.recv()).await;
+            let next = next.expect("something is announced").expect("connected");
+            let change = serde_json::from_str(next.payload()).expect("JSON");
+            // When lanes tell that something was sent is their affair.
+            if change != json!("deliveries") {
+                heard.push(change);
+            }
+        }
+        heard
+    };
+    quiet(&app, 90).await;
+    let (incident, device) = (json!({ "incident": 1 }), json!({ "devices": [DEVICE] }));
+    assert_eq!(
+        hear(3).await,
+        [incident.clone(), device.clone(), incident.clone()],
+        "it is silent, and that is told"
+    );
+    note(&app, 0.1).await;
+    assert_eq!(hear(2).await, [incident, device], "it is heard again");
+    // Like everything else on its way, the connection goes before the database does.
+    drop(listener);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_station_that_died_before_silence_was_watched_is_found() {
+    let app = TestApp::with(WATCH).await;
+    app.take(&fresh(&app, "last", 0.1)).await;
+    app.process().await;
+    let execute = async |sql: &'static str| {
+        let done = sqlx::query(sql).execute(&app.pool).await;
+        done.expect("it is done").rows_affected()
+    };
+    assert_eq!(execute("DELETE FROM heartbeats").await, 1);
+    let migration = include_str!("../migrations/15_stations_watched.sql");
+    assert_eq!(execute(migration).await, 1);
+    assert_eq!(execute(migration).await, 0, "what is known stays");
+    // The migration goes by the clock of the database.
+    let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()")
+        .fetch_one(&app.pool)
+        .await
+        .expect("the time");
+    app.clock.advance(now - app.now());
+    quiet(&app, 1).await;
+    assert_eq!((silent(&app).await, app.texts().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn what_fails_holds_up_nothing_else() {
+    let app = TestApp::with(&format!("{RULE}{WATCH}")).await;
+    note(&app, 0.9).await;
+    assert_eq!(app.texts().len(), 1);
+    sqlx::query("ALTER TABLE awake RENAME TO asleep")
+        .execute(&app.pool)
+        .await
+        .expect("renamed");
+    app.clock.advance(TimeDelta::minutes(61));
+    let failed = app.service.watch.tick(app.now()).await;
+    let error = format!("{:#}", failed.expect_err("silence cannot be watched"));
+    assert!(error.starts_with("silent stations: "), "{error}");
+    app.deliver().await;
+    assert_eq!(app.texts().len(), 2, "the reminder comes all the same");
+}
+
+#[tokio::test]
+async fn an_incident_that_cannot_be_told_is_put_off() {
+    let mut app = TestApp::with(RULE).await;
+    for device in ["dev:1", "dev:2"] {
+        app.take(&thermal(device, device, app.now(), 0.9)).await;
+    }
+    app.settle().await;
+    assert_eq!(app.texts().len(), 2);
+    sqlx::query("UPDATE alerts SET memory = '{\"state\": 7}' WHERE device = 'dev:1'")
+        .execute(&app.pool)
+        .await
+        .expect("broken");
+    quiet(&app, 61).await;
+    assert_eq!(app.texts().len(), 3, "the other one is reminded of");
+    let put_off =
+        "incidents WHERE notice_due_at > (SELECT last_at FROM awake) AND device = 'dev:1'";
+    assert_eq!(app.count(put_off).await, 1);
+    sqlx::query("UPDATE alerts SET memory = '{}' WHERE device = 'dev:1'")
+        .execute(&app.pool)
+        .await
+        .expect("mended");
+    quiet(&app, 10).await;
+    assert_eq!(app.texts().len(), 4, "told once it can be");
+    // Nor does it stay due when its rule is gone and nobody could end it yet.
+    app.restarted(&RULE.replace("anomaly\"\nfiles", "other\"\nfiles"));
+    quiet(&app, 65).await;
+    let due = "incidents WHERE notice_due_at <= (SELECT last_at FROM awake)";
+    assert_eq!((app.count(due).await, app.texts().len()), (0, 4));
+    assert_eq!(
+        app.count("incidents WHERE notice_due_at IS NOT NULL").await,
+        2
+    );
 }

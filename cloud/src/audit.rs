@@ -45,6 +45,7 @@ pub enum Action {
     SilenceEnded,
     Closed,
     Replayed,
+    Fetched,
 }
 
 impl Action {
@@ -58,6 +59,7 @@ impl Action {
             Self::SilenceEnded => "ended a silence",
             Self::Closed => "closed",
             Self::Replayed => "replayed",
+            Self::Fetched => "asked for missed events",
         }
     }
 }

@@ -124,6 +124,10 @@ fn describe() {
         "cloud_retention_deleted_total",
         "Old rows deleted, by table."
     );
+    describe_counter!(
+        "cloud_retention_failures_total",
+        "Batches of deletions that failed, by table; after three in a row it waits for the next sweep."
+    );
     describe_histogram!(
         "cloud_retention_batch_seconds",
         "Time of one batch of deletions."

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -39,6 +39,8 @@ const LEASE: TimeDelta = TimeDelta::minutes(2);
 const YIELD: u32 = 4;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// A kind of rows of which so many batches in a row failed is left to the next sweep.
+const MOST_FAILURES: u32 = 3;
 /// With so many requests waiting to be stored a sweep stands still, so many times in a row at most before its next batch.
 const CROWDED: usize = 16;
 const MOST_PATIENCE: u32 = 30;
@@ -101,6 +103,8 @@ struct Sweep {
     cursor: Cursor,
     limits: Limits,
     began: DateTime<Utc>,
+    /// How often in a row the batch at the cursor failed.
+    failures: u32,
     batches: u32,
     deleted: u64,
 }
@@ -146,9 +150,24 @@ impl Retention {
         let lease = state.lease;
         let limits = self.limits(now);
         let sweep = state.sweep.get_or_insert_with(|| Sweep::begin(limits, now));
-        let (deleted, next) = batch(&mut transaction, &sweep.cursor, &sweep.limits, now)
-            .await
-            .with_context(|| format!("deleting old rows ({:?})", sweep.cursor))?;
+        let (deleted, next) = match attempt(&mut transaction, sweep, now).await? {
+            Ok(done) => done,
+            Err(error) => {
+                let table = sweep.cursor.table();
+                metrics::counter!("cloud_retention_failures_total", "table" => table).increment(1);
+                sweep.failures += 1;
+                if sweep.failures < MOST_FAILURES {
+                    return Err(error);
+                }
+                // All kinds that come after it would wait for ever.
+                tracing::error!(
+                    table,
+                    error = format!("{error:#}"),
+                    "old rows not deleted, the sweep goes on without them; the next one tries again"
+                );
+                (Deleted::new(), sweep.cursor.after())
+            }
+        };
         note(
             &mut transaction,
             lease,
@@ -165,6 +184,7 @@ impl Retention {
         metrics::histogram!("cloud_retention_batch_seconds").record(started.elapsed());
         sweep.batches += 1;
         sweep.deleted += rows;
+        sweep.failures = 0;
         if let Some(next) = next {
             sweep.cursor = next;
             return Ok(Worked::Batch(rows));
@@ -201,88 +221,129 @@ impl Sweep {
             cursor: Cursor::Events(events::Cursor::default()),
             limits,
             began: now,
+            failures: 0,
             batches: 0,
             deleted: 0,
         }
     }
 }
 
-/// One batch from where the cursor stands. Events go first: what is kept as long as its event then goes in the same sweep.
+impl Cursor {
+    /// The kind of rows, by its main table.
+    fn table(&self) -> &'static str {
+        match self {
+            Self::Events(_) => "received_events",
+            Self::Measurements(_) => "measurements",
+            Self::Days => "measurement_days",
+            Self::Frames(_) => "frames",
+            Self::FrameParts(_) => "frame_parts",
+            Self::Deliveries(_) => "deliveries",
+            Self::Incidents(_) => "incidents",
+            Self::Audit => "audit",
+            Self::Rejected => "rejected",
+            Self::Sessions => "sessions",
+            Self::Silences => "silences",
+            Self::Texts => "inbound_texts",
+            Self::TextStatuses => "text_statuses",
+        }
+    }
+
+    /// Where the next kind begins. Events go first: what is kept as long as its event then goes in the same sweep.
+    fn after(&self) -> Option<Self> {
+        Some(match self {
+            Self::Events(_) => Self::Measurements(series::Cursor::default()),
+            Self::Measurements(_) => Self::Days,
+            Self::Days => Self::Frames(series::FrameCursor::default()),
+            Self::Frames(_) => Self::FrameParts(series::PartCursor::default()),
+            Self::FrameParts(_) => Self::Deliveries(deliveries::Cursor::default()),
+            Self::Deliveries(_) => Self::Incidents(0),
+            Self::Incidents(_) => Self::Audit,
+            Self::Audit => Self::Rejected,
+            Self::Rejected => Self::Sessions,
+            Self::Sessions => Self::Silences,
+            Self::Silences => Self::Texts,
+            Self::Texts => Self::TextStatuses,
+            Self::TextStatuses => return None,
+        })
+    }
+}
+
+/// One batch from where the cursor stands. The inner error is one that a later batch need not have.
+async fn attempt(
+    connection: &mut PgConnection,
+    sweep: &Sweep,
+    now: DateTime<Utc>,
+) -> sqlx::Result<anyhow::Result<(Deleted, Option<Cursor>)>> {
+    let mut savepoint = connection.begin().await?;
+    let done = batch(&mut savepoint, &sweep.cursor, &sweep.limits, now)
+        .await
+        .with_context(|| format!("deleting old rows ({:?})", sweep.cursor));
+    if done.is_ok() {
+        savepoint.commit().await?;
+    } else {
+        savepoint.rollback().await?;
+    }
+    Ok(done)
+}
+
 async fn batch(
     connection: &mut PgConnection,
     cursor: &Cursor,
     limits: &Limits,
     now: DateTime<Utc>,
 ) -> anyhow::Result<(Deleted, Option<Cursor>)> {
-    fn then<C>(batch: Batch<C>, same: fn(C) -> Cursor, next: Cursor) -> (Deleted, Option<Cursor>) {
-        (batch.deleted, Some(batch.next.map_or(next, same)))
+    fn then<C>(batch: Batch<C>, same: fn(C) -> Cursor) -> (Deleted, Option<Cursor>) {
+        (batch.deleted, batch.next.map(same))
     }
-    Ok(match cursor {
+    let (deleted, same) = match cursor {
         Cursor::Events(at) => then(
             events::batch(connection, at, limits.events).await?,
             Cursor::Events,
-            Cursor::Measurements(series::Cursor::default()),
         ),
         Cursor::Measurements(at) => then(
             series::measurements(connection, at, limits.measurements).await?,
             Cursor::Measurements,
-            Cursor::Days,
         ),
-        Cursor::Days => then(
-            series::days(connection, limits.measurements).await?,
-            |()| Cursor::Days,
-            Cursor::Frames(series::FrameCursor::default()),
-        ),
+        Cursor::Days => then(series::days(connection, limits.measurements).await?, |()| {
+            Cursor::Days
+        }),
         Cursor::Frames(at) => then(
             series::frames(connection, at, limits.frames).await?,
             Cursor::Frames,
-            Cursor::FrameParts(series::PartCursor::default()),
         ),
         Cursor::FrameParts(at) => then(
             series::frame_parts(connection, at, limits.frames).await?,
             Cursor::FrameParts,
-            Cursor::Deliveries(deliveries::Cursor::default()),
         ),
         Cursor::Deliveries(at) => then(
             deliveries::batch(connection, at, limits.attempts).await?,
             Cursor::Deliveries,
-            Cursor::Incidents(0),
         ),
         Cursor::Incidents(at) => then(
             incidents::batch(connection, *at, limits.events).await?,
             Cursor::Incidents,
-            Cursor::Audit,
         ),
-        Cursor::Audit => then(
-            people::audit(connection, limits.events).await?,
-            |()| Cursor::Audit,
-            Cursor::Rejected,
+        Cursor::Audit => then(people::audit(connection, limits.events).await?, |()| {
+            Cursor::Audit
+        }),
+        Cursor::Rejected => then(events::rejected(connection, limits.events).await?, |()| {
+            Cursor::Rejected
+        }),
+        Cursor::Sessions => then(people::sessions(connection, now).await?, |()| {
+            Cursor::Sessions
+        }),
+        Cursor::Silences => then(people::silences(connection, limits.events).await?, |()| {
+            Cursor::Silences
+        }),
+        Cursor::Texts => then(people::texts(connection, limits.events).await?, |()| {
+            Cursor::Texts
+        }),
+        Cursor::TextStatuses => then(
+            people::text_statuses(connection, limits.events).await?,
+            |()| Cursor::TextStatuses,
         ),
-        Cursor::Rejected => then(
-            events::rejected(connection, limits.events).await?,
-            |()| Cursor::Rejected,
-            Cursor::Sessions,
-        ),
-        Cursor::Sessions => then(
-            people::sessions(connection, now).await?,
-            |()| Cursor::Sessions,
-            Cursor::Silences,
-        ),
-        Cursor::Silences => then(
-            people::silences(connection, limits.events).await?,
-            |()| Cursor::Silences,
-            Cursor::Texts,
-        ),
-        Cursor::Texts => then(
-            people::texts(connection, limits.events).await?,
-            |()| Cursor::Texts,
-            Cursor::TextStatuses,
-        ),
-        Cursor::TextStatuses => {
-            let batch = people::text_statuses(connection, limits.events).await?;
-            (batch.deleted, batch.next.map(|()| Cursor::TextStatuses))
-        }
-    })
+    };
+    Ok((deleted, same.or_else(|| cursor.after())))
 }
 
 /// Takes or keeps the lease, and holds its row until the transaction ends. False if no sweep is due or another is at it.

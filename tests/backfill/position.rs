@@ -215,6 +215,14 @@ async fn a_wish_goes_back_but_not_beyond_what_is_kept() {
         .post_as_person("/api/v1/backfill", &json!({ "from": from }))
         .await;
     assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(
+        app.count(
+            "audit WHERE action = 'asked for missed events' AND person <> '' AND via = 'api'"
+        )
+        .await,
+        1,
+        "who wished for it is on record"
+    );
     assert_eq!(pass(&app).await.tally.new, 5);
     let waits = turn(&app, backfill_of(&app)).await;
     assert_eq!(

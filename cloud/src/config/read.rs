@@ -59,7 +59,9 @@ pub(super) fn config(mut layers: Layers) -> Result<(Config, Vec<String>), Vec<St
         .zip(rule_tables.unwrap_or_default())
         .filter_map(|(index, table)| flow::rule(root.entry("rule", index, table)))
         .collect();
+    let mut told_of_silence = Vec::new();
     if by_default {
+        told_of_silence = tutorial::told(&destinations);
         routes.extend(tutorial::route(&destinations));
         rules.extend(tutorial::rules(&destinations));
     }
@@ -73,7 +75,7 @@ pub(super) fn config(mut layers: Layers) -> Result<(Config, Vec<String>), Vec<St
         routes,
         rules,
         transform: transform(root.section("transform")),
-        watch: watch::read(root.section("watch")),
+        watch: watch::read(root.section("watch"), told_of_silence),
         series: series(root.section("series")),
         retention: retention(root.section("retention")),
     };

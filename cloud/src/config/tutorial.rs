@@ -55,13 +55,17 @@ pub(super) fn route(destinations: &[Destination]) -> Option<Route> {
     })
 }
 
+/// Every Twilio destination. It is told by the rules here, and of silent stations while these rules are in force.
+pub(super) fn told(destinations: &[Destination]) -> Vec<String> {
+    let twilio = destinations
+        .iter()
+        .filter(|one| matches!(one.kind, DestinationKind::Twilio(_)));
+    twilio.map(|one| one.name.clone()).collect()
+}
+
 /// All text through every Twilio destination; without one, incidents still show on the pages.
 pub(super) fn rules(destinations: &[Destination]) -> Vec<Rule> {
-    let twilio: Vec<_> = destinations
-        .iter()
-        .filter(|one| matches!(one.kind, DestinationKind::Twilio(_)))
-        .map(|one| one.name.clone())
-        .collect();
+    let twilio = told(destinations);
     let rule = |name: &str, files: &[&str], value: &str| Rule {
         name: name.to_owned(),
         files: files.iter().map(|file| (*file).to_owned()).collect(),

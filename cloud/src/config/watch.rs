@@ -10,7 +10,8 @@ pub const SILENT: &str = "silent";
 
 const SECOND: Duration = Duration::from_secs(1);
 
-pub(super) fn read(mut section: Section<'_>) -> Watch {
+/// `told` are the destinations that are told if the section does not say.
+pub(super) fn read(mut section: Section<'_>, told: Vec<String>) -> Watch {
     let severities = [Severity::Critical, Severity::Warning, Severity::Info]
         .map(|severity| (severity.word(), severity));
     let watch = Watch {
@@ -20,7 +21,7 @@ pub(super) fn read(mut section: Section<'_>) -> Watch {
         severity: section
             .choice("severity", &severities)
             .unwrap_or(Severity::Critical),
-        notify: section.texts("notify").unwrap_or_default(),
+        notify: section.texts("notify").unwrap_or(told),
         repeat: section.duration_or_none("repeat", Some(flow::REPEAT), SECOND),
     };
     section.close();

@@ -7,7 +7,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::person::Person;
 use crate::App;
+use crate::audit::{self, Action};
 use crate::error::Error;
 use crate::receive::backfill::progress;
 
@@ -40,8 +42,25 @@ pub struct Wish {
 #[utoipa::path(post, path = "/api/v1/backfill", tag = "Events", operation_id = "requestBackfill", request_body = Wish,
     responses((status = 200, description = "It is noted, and from when on it fetches", body = Value),
         (status = 404, description = "No Notehub project is configured", body = super::openapi::Problem)))]
-pub async fn begin(State(app): State<App>, Json(wish): Json<Wish>) -> Result<Json<Value>, Error> {
+pub async fn begin(
+    State(app): State<App>,
+    person: Person,
+    Json(wish): Json<Wish>,
+) -> Result<Json<Value>, Error> {
     let project = app.config.notehub.project.as_deref().ok_or(PROJECT)?;
-    let from = progress::wish(&app.pool, project, wish.from).await?;
+    let mut transaction = app.pool.begin().await?;
+    let from = progress::wish(&mut transaction, project, wish.from).await?;
+    // Nothing is noted of a project that was never asked for: its first pass is yet to come.
+    if let Some(from) = from {
+        let entry = audit::Entry {
+            actor: &person.actor(),
+            action: Action::Fetched,
+            subject: format!("events of {project} from {}", from.to_rfc3339()),
+            incident: None,
+            detail: json!({}),
+        };
+        audit::record(&mut transaction, entry, app.clock.now()).await?;
+    }
+    transaction.commit().await?;
     Ok(Json(json!({ "project": project, "from": from })))
 }

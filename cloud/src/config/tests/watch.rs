@@ -22,6 +22,16 @@ fn silence_is_watched_by_default_and_told_to_nobody() {
 }
 
 #[test]
+fn with_the_built_in_rules_it_is_told_to_whom_they_tell() {
+    let told = |more: &str| accept(&format!("{TWILIO}{more}")).watch.notify;
+    assert_eq!(told(""), ["phone"]);
+    assert_eq!(told("[watch]\ngrace='1h'\n"), ["phone"]);
+    assert!(accept(TWILIO).describe().contains("critical, tells phone"));
+    assert!(told("[watch]\nnotify=[]\n").is_empty());
+    assert!(told(RULE).is_empty(), "who writes rules says who is told");
+}
+
+#[test]
 fn every_key_of_the_watch() {
     let config = accept(&format!(
         "{TWILIO}[watch]\nenabled=false\nsilent_after='2h'\ngrace='0s'\nseverity='warning'\nnotify=['phone']\nrepeat='none'\n"

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::types::Json;
-use sqlx::{PgConnection, PgPool};
+use serde_json::Value;
+use sqlx::{Connection, PgConnection, PgPool};
 
 use super::delta;
 use super::hold;
 use super::tell::{Key, Open, Teller};
 use crate::deliver::outbox::{self, Notice};
+use crate::live::{self, Change};
 use crate::process::Taken;
 use crate::process::alert::Alert;
 use crate::process::alert::telling::{Held, Round, Standing, Telling, telling};
@@ -21,6 +23,8 @@ use crate::process::transform::Transforms;
 
 /// So many incidents are looked at in one transaction.
 const AT_ONCE: i64 = 100;
+/// One that cannot be told now is looked at again after so long.
+const PUT_OFF: TimeDelta = TimeDelta::minutes(10);
 
 /// An open incident of which it is to be decided whether it is told.
 pub(super) struct Question<'a> {
@@ -288,11 +292,12 @@ struct Due {
     received_at: Option<DateTime<Utc>>,
     stored_at: Option<DateTime<Utc>>,
     raw: Option<String>,
-    memory: Option<Json<Alert>>,
+    /// As it is stored: not all that was ever written need be understood.
+    memory: Option<Value>,
 }
 
 impl Due {
-    fn at_this_moment(self, rule: Which, now: DateTime<Utc>) -> serde_json::Result<(Open, Taken)> {
+    fn at_this_moment(self, rule: Which, now: DateTime<Utc>) -> anyhow::Result<(Open, Taken)> {
         // The event may be gone by retention; its device is still known.
         let raw = self.raw.unwrap_or_else(|| "{}".into());
         let event = Taken {
@@ -305,10 +310,13 @@ impl Due {
             queued_at: self.opened_at,
             again: false,
             repeat_of: None,
-            value: serde_json::from_str(&raw)?,
+            value: serde_json::from_str(&raw).context("its event is no JSON")?,
             raw,
         };
-        let alert = self.memory.map(|memory| memory.0).unwrap_or_default();
+        let alert: Option<Alert> = self.memory.map(serde_json::from_value).transpose().context(
+            "the memory of its alert (alerts.memory) is of a form that this version does not know",
+        )?;
+        let alert = alert.unwrap_or_default();
         let (value, at, peak) = match rule {
             Which::Rule(_) => (
                 alert.last_value.unwrap_or(self.opened_value),
@@ -331,10 +339,50 @@ impl Due {
         };
         Ok((open, event))
     }
+
+    /// Tells what is due, or finds out when to ask again.
+    async fn tell(self, connection: &mut PgConnection, teller: &Teller<'_>) -> anyhow::Result<()> {
+        let (id, device, now) = (self.id, self.device.clone(), teller.now);
+        let rule = teller.plan.which(&self.rule);
+        let Some((which, rule)) = rule.and_then(|which| Some((which, teller.plan.of(which)?)))
+        else {
+            // Its end is near: see `forget_removed_rules`. Until then it takes no other's place.
+            hold::ask_again(connection, id, Some(now + PUT_OFF)).await?;
+            return Ok(());
+        };
+        let question = Question {
+            rule,
+            device: &device,
+            acknowledged: self.acknowledged_at.is_some(),
+            escalation: self.escalation,
+            escalate_at: self.escalate_at,
+            rule_told_at: self.rule_told_at,
+            new: false,
+        };
+        let asked = question.ask(connection, teller, id).await?;
+        let verdict = telling(&asked.standing, now);
+        let (open, event) = self.at_this_moment(which, now)?;
+        if !asked
+            .follow(connection, teller, open, &event, verdict)
+            .await?
+        {
+            return Ok(());
+        }
+        sqlx::query!(
+            "UPDATE alerts SET last_notice_at = $3 WHERE device = $1 AND rule = $2",
+            device,
+            rule.config.name,
+            now
+        )
+        .execute(&mut *connection)
+        .await?;
+        live::announce(connection, &Change::Incident(id)).await?;
+        Ok(())
+    }
 }
 
 /// Makes the notices whose time has come: openings that were held back, escalations and reminders. Returns how many
-/// incidents it looked at.
+/// incidents it looked at. One that cannot be told is put off and holds up no other.
 pub async fn notices_due(
     pool: &PgPool,
     plan: &Arc<Plan>,
@@ -346,7 +394,7 @@ pub async fn notices_due(
         Due,
         r#"SELECT i.id, i.rule, i.device, i.opened_at, i.peak_value, i.opened_value, i.notices, i.acknowledged_at, i.escalation, i.escalate_at,
                   i.event_uid, e.file AS "file?", e.captured_at AS "captured_at?", e.received_at AS "received_at?", e.stored_at AS "stored_at?",
-                  e.raw::text AS raw, a.memory AS "memory?: Json<Alert>", a.last_notice_at AS "rule_told_at?"
+                  e.raw::text AS raw, a.memory AS "memory?", a.last_notice_at AS "rule_told_at?"
              FROM incidents AS i
              LEFT JOIN received_events AS e ON e.uid = i.event_uid
              LEFT JOIN alerts AS a ON a.device = i.device AND a.rule = i.rule
@@ -365,35 +413,20 @@ pub async fn notices_due(
         now,
     };
     for due in due {
-        let Some(which) = plan.which(&due.rule) else {
-            continue;
-        };
-        let Some(rule) = plan.of(which) else { continue };
-        let device = due.device.clone();
-        let question = Question {
-            rule,
-            device: &device,
-            acknowledged: due.acknowledged_at.is_some(),
-            escalation: due.escalation,
-            escalate_at: due.escalate_at,
-            rule_told_at: due.rule_told_at,
-            new: false,
-        };
-        let asked = question.ask(&mut transaction, &teller, due.id).await?;
-        let verdict = telling(&asked.standing, now);
-        let (open, event) = due.at_this_moment(which, now)?;
-        let told = asked
-            .follow(&mut transaction, &teller, open, &event, verdict)
-            .await?;
-        if told {
-            sqlx::query!(
-                "UPDATE alerts SET last_notice_at = $3 WHERE device = $1 AND rule = $2",
-                device,
-                rule.config.name,
-                now
-            )
-            .execute(&mut *transaction)
-            .await?;
+        let id = due.id;
+        let mut savepoint = transaction.begin().await?;
+        match due.tell(&mut savepoint, &teller).await {
+            Ok(()) => savepoint.commit().await?,
+            Err(error) => {
+                // If the connection is lost this fails, and all of it is done again.
+                savepoint.rollback().await?;
+                tracing::error!(
+                    incident.id = id,
+                    error = format!("{error:#}"),
+                    "notices of this incident not made; tried again in ten minutes"
+                );
+                hold::ask_again(&mut transaction, id, Some(now + PUT_OFF)).await?;
+            }
         }
     }
     transaction.commit().await?;

@@ -110,6 +110,9 @@ pub async fn forget_removed_rules(
     )
     .execute(&mut *transaction)
     .await?;
+    if ended.rows_affected() > 0 {
+        live::announce(&mut transaction, &Change::Everything).await?;
+    }
     transaction.commit().await?;
     Ok(ended.rows_affected())
 }

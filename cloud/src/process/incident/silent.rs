@@ -11,6 +11,7 @@ use sqlx::PgConnection;
 use super::end::{resolve, told};
 use super::tell::{Open, Teller};
 use crate::config::SILENT;
+use crate::live::{self, Change};
 use crate::process::Taken;
 use crate::process::alert::{self, rounded};
 use crate::process::plan::{Plan, Which};
@@ -65,8 +66,9 @@ pub async fn fell_silent(
         alert::State::Firing.as_str(),
         id
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    announce(connection, id, device).await?;
     Ok(Some(id))
 }
 
@@ -129,7 +131,14 @@ pub async fn heard_again(
         event.device,
         alert::telling::settled(now)
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    announce(connection, incident, &event.device).await?;
     Ok(())
+}
+
+/// The pages of the incident and of the station look different now.
+async fn announce(connection: &mut PgConnection, incident: i64, device: &str) -> sqlx::Result<()> {
+    live::announce(connection, &Change::Incident(incident)).await?;
+    live::announce(connection, &Change::of_devices([device])).await
 }

@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::Tally;
@@ -173,7 +173,7 @@ pub async fn release(pool: &PgPool, project: &str, lease: Uuid) -> sqlx::Result<
 /// Asks whoever fetches this project to begin a pass at once: at `from`, or where it is anyway. Returns from
 /// where; nothing if nobody ever fetched, and then the first pass is due anyway.
 pub async fn wish(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     project: &str,
     from: Option<DateTime<Utc>>,
 ) -> sqlx::Result<Option<DateTime<Utc>>> {
@@ -182,7 +182,7 @@ pub async fn wish(
         project,
         from
     )
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?;
     Ok(wished.flatten())
 }
