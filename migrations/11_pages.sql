@@ -47,9 +47,11 @@ CREATE TABLE measurement_days_due (
 );
 CREATE INDEX measurement_days_due_by_shard ON measurement_days_due (shard, day);
 
--- What there is already has to be read once.
+-- What there is already has to be read once. Which days that are is told by when a device was seen, because to ask the
+-- events themselves would hold up the start; a note may have waited for weeks before the device was first heard.
 INSERT INTO measurement_days_due (shard, device, day, due_at)
-SELECT DISTINCT shard_of(device), device, (captured_at AT TIME ZONE 'UTC')::date, '-infinity'::timestamptz FROM processed_events;
+SELECT shard_of(uid), uid, d::date, '-infinity'::timestamptz
+  FROM devices, generate_series((first_seen AT TIME ZONE 'UTC')::date - 40, (last_seen AT TIME ZONE 'UTC')::date, interval '1 day') AS d;
 
 -- Of a fleet, few stations are not normal.
 CREATE INDEX alerts_not_normal ON alerts (device) WHERE state <> 'normal';

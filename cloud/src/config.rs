@@ -16,11 +16,11 @@ mod units; // "30s", "256KiB", "4/s", "2 of 3"
 
 mod check; // what no single key can know
 mod destination; // [[destination]]
-mod user; // [[user]]
 mod expression; // JSONata, in place or in a file
 mod flow; // [[route]] and [[rule]]
 mod read; // the single sections and the order of reading
-mod secret; // secrets in place or in a file
+mod secret;
+mod user; // [[user]] // secrets in place or in a file
 
 mod describe; // the summary that `check-config` prints
 mod scope; // which events a route or rule is about
@@ -42,8 +42,8 @@ use url::Url;
 
 pub use scope::Scope;
 pub use tutorial::{DEFAULT_TRANSFORM, TUTORIAL_FILE, TUTORIAL_TRANSFORM, TUTORIAL_VALUE};
-pub use watch::SILENT;
 pub(crate) use units::{show_duration, show_rate, show_size};
+pub use watch::SILENT;
 
 /// What whoever holds the people token is called.
 pub const PEOPLE: &str = "people";

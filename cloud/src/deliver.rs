@@ -221,7 +221,8 @@ impl Lane {
         if early || !lane.untold.swap(false, Ordering::Relaxed) {
             return;
         }
-        lane.told_at.store(now.timestamp_millis(), Ordering::Relaxed);
+        lane.told_at
+            .store(now.timestamp_millis(), Ordering::Relaxed);
         if let Ok(mut connection) = lane.pool.acquire().await {
             // A hint: pages also look by themselves.
             let _ = live::announce(&mut connection, &Change::Deliveries).await;

@@ -52,9 +52,8 @@ use tokio_util::task::TaskTracker;
 
 use clock::Clock;
 use config::Config;
-use live::Live;
-use web::account::Accounts;
 use deliver::Lane;
+use live::Live;
 use process::Processor;
 use process::plan::{self, Plan};
 use process::transform::Transforms;
@@ -64,6 +63,7 @@ use receive::store::Intake;
 use retention::Retention;
 use try_out::TryOuts;
 use watch::Watch;
+use web::account::Accounts;
 
 /// A processor looks no more often than this while its batches are not full: ten small transactions cost ten times what
 /// one larger does, and nobody misses a twentieth of a second.

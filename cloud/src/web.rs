@@ -28,11 +28,11 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::extract::Path;
 use axum::http::header;
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{delete, get, post};
-use axum::extract::Path;
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use serde_json::json;
@@ -117,7 +117,10 @@ pub fn router(app: App) -> Router {
         )
         .route("/stations/{uid}", get(pages::station::station))
         .route("/stations/{uid}/events", get(pages::station::events::list))
-        .route("/stations/{uid}/events/{event}", get(pages::station::events::event))
+        .route(
+            "/stations/{uid}/events/{event}",
+            get(pages::station::events::event),
+        )
         .route("/audit", get(pages::audit::audit))
         .route("/rules", get(pages::rules::rules))
         .route(

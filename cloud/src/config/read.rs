@@ -24,7 +24,6 @@ const MIB: usize = 1024 * KIB;
 const DAY: Duration = Duration::from_hours(24);
 const SECOND: Duration = Duration::from_secs(1);
 
-
 /// The whole value with its warnings, or everything that is wrong.
 pub(super) fn config(mut layers: Layers) -> Result<(Config, Vec<String>), Vec<String>> {
     let mut root = Section::root(&mut layers);

@@ -129,7 +129,12 @@ async fn measurements(
     let days: BTreeSet<_> = effects
         .points
         .iter()
-        .map(|(event, _)| (of(event).device.as_str(), of(event).captured_at.date_naive()))
+        .map(|(event, _)| {
+            (
+                of(event).device.as_str(),
+                of(event).captured_at.date_naive(),
+            )
+        })
         .collect();
     rollup::mark(connection, &days, now).await?;
     // In the order of the index, which is how it is filled fastest.
@@ -234,7 +239,11 @@ async fn power_and_signal(connection: &mut PgConnection, events: &[Taken]) -> sq
             };
             // What is not known travels as 0.
             let voltage = voltage.filter(|volts| *volts > 0.0 && *volts < 1e3);
-            let whole = |key: &str| top(key).filter(|value| session && value.abs() < 1e3).map(f64::round);
+            let whole = |key: &str| {
+                top(key)
+                    .filter(|value| session && value.abs() < 1e3)
+                    .map(f64::round)
+            };
             let (bars, rssi) = (whole("bars"), whole("rssi"));
             (voltage.is_some() || bars.is_some() || rssi.is_some())
                 .then_some((event, voltage, bars, rssi))

@@ -59,6 +59,10 @@ pub(super) async fn batch(
         .execute(connection)
         .await?
         .rows_affected();
-    deleted.extend([("audit", audit), ("held_back", held_back), ("incidents", incidents)]);
+    deleted.extend([
+        ("audit", audit),
+        ("held_back", held_back),
+        ("incidents", incidents),
+    ]);
     Ok(Batch { deleted, next })
 }

@@ -41,7 +41,7 @@ pub struct Wanted {
 /// The measurements of a station: a row for each moment, a column for each series.
 #[utoipa::path(get, path = "/api/v1/devices/{uid}/series.csv", tag = "Stations", operation_id = "downloadSeries",
     params(("uid" = String, Path, description = "The device's uid"), Wanted),
-    responses((status = 200, body = String, content_type = "text/csv"), (status = 404, description = "No such device"), (status = 422, description = "A range that cannot be")))]
+    responses((status = 200, description = "A table, RFC 4180", body = String, content_type = "text/csv"), (status = 404, description = "No such device"), (status = 422, description = "A range that cannot be")))]
 pub async fn series(
     State(app): State<App>,
     Path(device): Path<String>,
@@ -79,7 +79,7 @@ pub async fn series(
 /// The raw events of a station, as they were stored.
 #[utoipa::path(get, path = "/api/v1/devices/{uid}/events.csv", tag = "Stations", operation_id = "downloadEvents",
     params(("uid" = String, Path, description = "The device's uid"), Wanted),
-    responses((status = 200, body = String, content_type = "text/csv"), (status = 404, description = "No such device"), (status = 422, description = "A range that cannot be")))]
+    responses((status = 200, description = "A table, RFC 4180", body = String, content_type = "text/csv"), (status = 404, description = "No such device"), (status = 422, description = "A range that cannot be")))]
 pub async fn events(
     State(app): State<App>,
     Path(device): Path<String>,

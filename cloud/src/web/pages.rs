@@ -8,10 +8,10 @@
 pub mod audit;
 /// What waits, failed or died, and why.
 pub mod deliveries;
-/// What is open and what was, and what to do about it.
-pub mod incidents;
 /// The API, described for people.
 pub mod docs;
+/// What is open and what was, and what to do about it.
+pub mod incidents;
 /// All stations at a glance.
 pub mod overview;
 /// What is configured: destinations, routes, rules.

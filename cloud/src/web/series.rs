@@ -105,7 +105,7 @@ pub struct Band {
 /// Series of a station over time, downsampled.
 #[utoipa::path(get, path = "/api/v1/devices/{uid}/series", tag = "Stations", operation_id = "getSeries",
     params(("uid" = String, Path, description = "The device's uid"), Which),
-    responses((status = 200, body = SeriesAnswer), (status = 404, description = "No such device"), (status = 422, description = "A range or a number that cannot be")))]
+    responses((status = 200, description = "The points of each series", body = SeriesAnswer), (status = 404, description = "No such device"), (status = 422, description = "A range or a number that cannot be")))]
 pub async fn series(
     State(app): State<App>,
     Path(device): Path<String>,

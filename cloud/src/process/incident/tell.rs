@@ -70,7 +70,13 @@ impl Teller<'_> {
             .map(|recipient| {
                 let (destination, number) = recipient.key();
                 let body = body(&rule.config, recipient, &text, open, kind, event);
-                let parts = ["notice", &open.id.to_string(), &round, &destination, number.as_deref().unwrap_or_default()];
+                let parts = [
+                    "notice",
+                    &open.id.to_string(),
+                    &round,
+                    &destination,
+                    number.as_deref().unwrap_or_default(),
+                ];
                 NewDelivery {
                     id: delivery_id(&parts),
                     event_uid: Some(event.uid.clone()),

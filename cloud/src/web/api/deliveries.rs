@@ -346,8 +346,11 @@ fn limit(which: &Which) -> Result<i64, Error> {
     Err(Error::Unprocessable(message))
 }
 
+/// List deliveries
+///
+/// The newest first, page by page. What is to be sent, and every attempt, is with each one.
 #[utoipa::path(get, path = "/api/v1/deliveries", tag = "Deliveries", operation_id = "listDeliveries", params(Which),
-    responses((status = 200, body = Deliveries), (status = 400, description = "A parameter cannot be read"), (status = 422, description = "A parameter has no such value")))]
+    responses((status = 200, description = "Deliveries, and where the next page begins", body = Deliveries), (status = 400, description = "A parameter cannot be read"), (status = 422, description = "A parameter has no such value")))]
 pub async fn list(
     State(app): State<App>,
     Query(which): Query<Which>,
@@ -373,6 +376,7 @@ pub struct Attempt {
 
 /// A delivery with what is to be sent and every attempt.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WholeDelivery)]
 pub struct Whole {
     #[serde(flatten)]
     pub delivery: Delivery,
@@ -430,8 +434,11 @@ pub async fn one(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<Whole>> {
     }))
 }
 
+/// Get a delivery
+///
+/// With what is to be sent and every attempt with what came back.
 #[utoipa::path(get, path = "/api/v1/deliveries/{id}", tag = "Deliveries", operation_id = "getDelivery", params(("id" = Uuid, Path, description = "The id of the delivery")),
-    responses((status = 200, body = Whole), (status = 404, description = "No such delivery")))]
+    responses((status = 200, description = "With all that belongs to it", body = Whole), (status = 404, description = "No such delivery")))]
 pub async fn whole(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Whole>, Error> {
     let found = one(&app.pool, id).await?;
     found.map(Json).ok_or(Error::NotFound("delivery"))

@@ -112,7 +112,9 @@ pub async fn event(
     State(app): State<App>,
     Path(uid): Path<String>,
 ) -> Result<impl IntoResponse, Error> {
-    let story = story(&app.pool, &uid).await?.ok_or(Error::NotFound("event"))?;
+    let story = story(&app.pool, &uid)
+        .await?
+        .ok_or(Error::NotFound("event"))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], story))
 }
 

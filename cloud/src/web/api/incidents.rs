@@ -251,8 +251,11 @@ pub struct Incidents {
     pub next: Option<i64>,
 }
 
+/// List incidents
+///
+/// The newest first, page by page. `frame` is the picture nearest to the opening, if there is one within a day.
 #[utoipa::path(get, path = "/api/v1/incidents", tag = "Incidents", operation_id = "listIncidents", params(Which),
-    responses((status = 200, body = Incidents), (status = 422, description = "A parameter has no such value")))]
+    responses((status = 200, description = "Incidents, and where the next page begins", body = Incidents), (status = 422, description = "A parameter has no such value")))]
 pub async fn list(
     State(app): State<App>,
     Query(which): Query<Which>,
@@ -271,6 +274,7 @@ pub async fn list(
 
 /// An incident with all that happened around it.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WholeIncident)]
 pub struct Whole {
     pub incident: Incident,
     /// Oldest first.
@@ -292,8 +296,11 @@ pub struct Text {
     pub explanation: Option<&'static str>,
 }
 
+/// Get an incident
+///
+/// With its timeline: what was told to whom, what came back, and what people did.
 #[utoipa::path(get, path = "/api/v1/incidents/{id}", tag = "Incidents", operation_id = "getIncident", params(("id" = i64, Path, description = "The number of the incident")),
-    responses((status = 200, body = Whole), (status = 404, description = "No such incident")))]
+    responses((status = 200, description = "With all that belongs to it", body = Whole), (status = 404, description = "No such incident")))]
 pub async fn whole(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Whole>, Error> {
     let incident = one(&app.pool, id).await?;
     let incident = incident.ok_or(Error::NotFound("incident"))?;
@@ -362,9 +369,12 @@ pub struct Done {
     status: &'static str,
 }
 
+/// Acknowledge an incident
+///
+/// Reminders and escalation stop for as long as it lasts. The people token needs `by`; who has a name of their own signs with that.
 #[utoipa::path(post, path = "/api/v1/incidents/{id}/acknowledge", tag = "Incidents", operation_id = "acknowledgeIncident", params(("id" = i64, Path, description = "The number of the incident")),
     request_body = Option<Signed>,
-    responses((status = 200, body = Done), (status = 404, description = "No such open incident"), (status = 422, description = "It is not said who takes it")))]
+    responses((status = 200, description = "It is done", body = Done), (status = 404, description = "No such open incident"), (status = 422, description = "It is not said who takes it")))]
 pub async fn acknowledge(
     State(app): State<App>,
     person: Person,
@@ -394,9 +404,12 @@ pub struct Remark {
     by: Option<String>,
 }
 
+/// Add a note to an incident
+///
+/// It becomes part of the timeline.
 #[utoipa::path(post, path = "/api/v1/incidents/{id}/note", tag = "Incidents", operation_id = "noteIncident", params(("id" = i64, Path, description = "The number of the incident")),
     request_body = Remark,
-    responses((status = 200, body = Done), (status = 404, description = "No such incident"), (status = 422, description = "The text or the name is missing or too long")))]
+    responses((status = 200, description = "It is done", body = Done), (status = 404, description = "No such incident"), (status = 422, description = "The text or the name is missing or too long")))]
 pub async fn note(
     State(app): State<App>,
     person: Person,
@@ -427,6 +440,9 @@ pub struct Quiet {
     by: Option<String>,
 }
 
+/// Silence an incident
+///
+/// Nobody is told of its rule at its station for a time.
 #[utoipa::path(post, path = "/api/v1/incidents/{id}/silence", tag = "Incidents", operation_id = "silenceIncident", params(("id" = i64, Path, description = "The number of the incident")),
     request_body = Quiet,
     responses((status = 200, description = "`{\"incident\":id,\"silence\":id,\"until\":time}`", body = Value), (status = 404, description = "No such incident"), (status = 422, description = "The time, the reason or the name is missing or out of range")))]
@@ -456,9 +472,12 @@ pub struct Closing {
     by: Option<String>,
 }
 
+/// Close an incident
+///
+/// For what will not end by itself, such as the silence of a station that is gone. Nobody is told.
 #[utoipa::path(post, path = "/api/v1/incidents/{id}/close", tag = "Incidents", operation_id = "closeIncident", params(("id" = i64, Path, description = "The number of the incident")),
     request_body = Closing,
-    responses((status = 200, body = Done), (status = 404, description = "No such open incident"), (status = 422, description = "The reason or the name is missing or too long")))]
+    responses((status = 200, description = "It is done", body = Done), (status = 404, description = "No such open incident"), (status = 422, description = "The reason or the name is missing or too long")))]
 pub async fn close(
     State(app): State<App>,
     person: Person,

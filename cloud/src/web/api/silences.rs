@@ -79,7 +79,10 @@ pub struct Silences {
     silences: Vec<Silence>,
 }
 
-#[utoipa::path(get, path = "/api/v1/silences", tag = "Silences", operation_id = "listSilences", params(Which), responses((status = 200, body = Silences)))]
+/// List silences
+///
+/// Those in force.
+#[utoipa::path(get, path = "/api/v1/silences", tag = "Silences", operation_id = "listSilences", params(Which), responses((status = 200, description = "Silences in force", body = Silences)))]
 pub async fn list(
     State(app): State<App>,
     Query(which): Query<Which>,
@@ -102,6 +105,9 @@ pub struct NewSilence {
     by: Option<String>,
 }
 
+/// Start a silence
+///
+/// Of a station, of a rule, or of a rule at a station.
 #[utoipa::path(post, path = "/api/v1/silences", tag = "Silences", operation_id = "startSilence", request_body = NewSilence,
     responses((status = 201, description = "`{\"silence\":id,\"until\":time}`", body = Value), (status = 422, description = "A field is missing, unknown or out of range")))]
 pub async fn start(
@@ -180,6 +186,9 @@ pub struct Signed {
     by: Option<String>,
 }
 
+/// End a silence
+///
+/// Before its time. What it held back and is still true is told then.
 #[utoipa::path(delete, path = "/api/v1/silences/{id}", tag = "Silences", operation_id = "endSilence", params(("id" = i64, Path, description = "The number of the silence"), Signed),
     responses((status = 200, description = "`{\"silence\":id,\"status\":\"ended\"}`", body = Value), (status = 404, description = "No such silence in force")))]
 pub async fn end(

@@ -84,6 +84,7 @@ pub struct InboundText {
     responses(
         (status = 200, description = "TwiML, empty for strangers.", body = String, content_type = "text/xml"),
         (status = 403, description = "The signature is missing or wrong.", body = super::Problem),
+        (status = 404, description = "No Twilio destination is configured.", body = super::Problem),
         (status = 503, description = "Not now, or `server.public_url` is not set.", body = super::Problem)))]
 pub fn inbound_text() {}
 
@@ -97,6 +98,7 @@ pub fn inbound_text() {}
     responses(
         (status = 204, description = "It is kept."),
         (status = 403, description = "The signature is missing or wrong.", body = super::Problem),
+        (status = 404, description = "No Twilio destination is configured.", body = super::Problem),
         (status = 503, description = "Not now, or `server.public_url` is not set.", body = super::Problem)))]
 pub fn text_status() {}
 

@@ -158,7 +158,10 @@ pub struct Destinations {
     pub since: DateTime<Utc>,
 }
 
-#[utoipa::path(get, path = "/api/v1/destinations", tag = "Deliveries", operation_id = "listDestinations", responses((status = 200, body = Destinations)))]
+/// List destinations
+///
+/// How each one does: what waits, what died, and whether its breaker is closed.
+#[utoipa::path(get, path = "/api/v1/destinations", tag = "Deliveries", operation_id = "listDestinations", responses((status = 200, description = "Destinations", body = Destinations)))]
 pub async fn list(
     axum::extract::State(app): axum::extract::State<App>,
 ) -> Result<axum::Json<Destinations>, crate::error::Error> {
