@@ -1,4 +1,4 @@
-//! A screenshot with at most 256 colours, which is a third of its size.
+//! A screenshot with at most 256 colours, which is half of its size.
 
 use std::collections::HashMap;
 
