@@ -10,7 +10,8 @@ pub mod csv;
 pub mod frames;
 /// What people give us, checked.
 mod given;
-mod live;
+/// Changes, told to open pages.
+pub mod live;
 /// The API, described for programs.
 pub mod openapi;
 pub mod pages;
