@@ -116,6 +116,8 @@ async fn the_people_token_opens_a_session_and_strangers_see_nothing() {
         assert_eq!(page.header("location"), "/sign-in?next=%2F%3Fx%3D1");
         let api = get(&app, "/api/v1/incidents", stranger).await;
         assert_eq!(api.status, StatusCode::UNAUTHORIZED, "{stranger}");
+        assert_eq!(api.header("cache-control"), "no-store");
+        assert_eq!(api.header("x-content-type-options"), "nosniff");
         assert_eq!(
             get(&app, "/live", stranger).await.status,
             StatusCode::UNAUTHORIZED
@@ -301,6 +303,31 @@ async fn a_session_ends_with_its_time_its_user_and_its_password() {
     assert!(works(&app, &ann).await);
     app.clock.advance(TimeDelta::seconds(1));
     assert!(!works(&app, &ann).await && !works(&app, &people).await);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn other_sites_sign_nobody_in_and_lead_nowhere() {
+    let app = TestApp::new().await;
+    // Another site's form signs nobody in, and a mean address to go on to opens no session that ends in an error.
+    let foreign = Request::post("/sign-in")
+        .header("sec-fetch-site", "cross-site")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("secret={PEOPLE}").into());
+    let foreign = ask(&app, foreign.expect("a request")).await;
+    assert_eq!(foreign.status, StatusCode::FORBIDDEN);
+    assert_eq!(foreign.header("set-cookie"), "");
+    for next in ["/%00", "/%7f", "/%C2%85"] {
+        let signed = post(
+            &app,
+            "/sign-in",
+            "",
+            &format!("secret={PEOPLE}&next={next}"),
+        )
+        .await;
+        assert_eq!(signed.status, StatusCode::SEE_OTHER, "{next}");
+        assert_eq!(signed.header("location"), "/", "{next}");
+    }
     app.finish().await;
 }
 

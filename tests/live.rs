@@ -95,8 +95,11 @@ async fn a_page_hears_of_stations_and_incidents_and_of_the_end() {
     let mut page = Heard::open(&url).await;
     let (first, at) = page.next().await.expect("a beat");
     assert_eq!(first, "beat");
-    let at: chrono::DateTime<chrono::Utc> = at.parse().expect("the time here");
+    let beat: Value = serde_json::from_str(&at).expect("JSON");
+    let at: chrono::DateTime<chrono::Utc> =
+        serde_json::from_value(beat["at"].clone()).expect("the time here");
     assert_eq!(at, clock.now());
+    assert!(beat["heard"].is_boolean(), "{beat}");
 
     let event = thermal("hot", "dev:1", clock.now() - TimeDelta::minutes(1), 0.9);
     let posted = client()

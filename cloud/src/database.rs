@@ -32,11 +32,23 @@ pub struct Database {
 /// Connects, starting the embedded server if no database is configured, and migrates.
 pub async fn open(config: &config::Database) -> anyhow::Result<Database> {
     let database = connect(config).await?;
-    MIGRATOR
-        .run(&database.pool)
+    migrate(&database.pool)
         .await
         .context("migrating the database")?;
     Ok(database)
+}
+
+/// Takes as long as it takes, with waiting for another service that migrates.
+async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
+    let mut connection = pool.acquire().await?;
+    sqlx::query("SET statement_timeout = 0")
+        .execute(&mut *connection)
+        .await?;
+    MIGRATOR.run(&mut *connection).await?;
+    sqlx::query("RESET statement_timeout")
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
 }
 
 async fn connect(config: &config::Database) -> anyhow::Result<Database> {
@@ -119,6 +131,7 @@ async fn pool(config: &config::Database, options: PgConnectOptions) -> sqlx::Res
         // Plans are kept, and some are made while tables are still empty. None of ours may settle on reading a whole table.
         ("enable_seqscan", "off"),
         ("jit", "off"),
+        ("statement_timeout", LONGEST_STATEMENT),
     ]);
     // Once without the pool, which would say no more than that it took too long.
     let first = tokio::time::timeout(FIRST_CONNECTION, options.connect()).await;
@@ -137,6 +150,9 @@ async fn pool(config: &config::Database, options: PgConnectOptions) -> sqlx::Res
         .await
 }
 
+/// A statement that takes longer has gone wrong, and would hold its connection and its locks for ever. Everything of ours
+/// works in pieces of seconds, downloads and replays too; this is what a busy disk may make of one.
+const LONGEST_STATEMENT: &str = "5min";
 /// How long the first connection may take.
 const FIRST_CONNECTION: Duration = Duration::from_secs(10);
 /// How many connections are held ready: two that store, two that process, some that deliver, one that watches.

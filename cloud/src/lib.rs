@@ -64,6 +64,7 @@ use retention::Retention;
 use try_out::TryOuts;
 use watch::Watch;
 use web::account::Accounts;
+use web::live::Seats;
 
 /// A processor looks no more often than this while its batches are not full: ten small transactions cost ten times what
 /// one larger does, and nobody misses a twentieth of a second.
@@ -89,6 +90,8 @@ pub struct AppParts {
     pub notehub_tokens: Tokens,
     pub accounts: Accounts,
     pub live: Live,
+    /// Of open pages.
+    pub seats: Seats,
     pub try_outs: TryOuts,
     /// Set when the service stops: answers that would go on for ever end.
     pub closing: CancellationToken,
@@ -142,6 +145,7 @@ impl Service {
             notehub_tokens: Tokens::new(&config.access.notehub_tokens),
             accounts: Accounts::new(&config),
             live: Live::default(),
+            seats: Seats::default(),
             try_outs,
             closing: CancellationToken::new(),
             processor: Processor {

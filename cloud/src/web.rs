@@ -10,7 +10,8 @@ pub mod csv;
 pub mod frames;
 /// What people give us, checked.
 mod given;
-mod live;
+/// Changes, told to open pages.
+pub mod live;
 /// The API, described for programs.
 pub mod openapi;
 pub mod pages;
@@ -29,7 +30,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::extract::Path;
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{delete, get, post};
@@ -87,7 +88,8 @@ pub fn router(app: App) -> Router {
             get(backfill::state).post(backfill::begin),
         )
         .layer(middleware::map_response(told_in_json))
-        .layer(gate());
+        .layer(gate())
+        .layer(middleware::map_response(kept_by_nobody));
     // People, who are asked to sign in.
     let pages = Router::new()
         .route("/", get(pages::overview::overview))
@@ -152,12 +154,31 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(probe::ready))
         .route("/metrics", get(probe::metrics))
         .fallback(async || Error::NotFound("page"))
+        .layer(middleware::map_response(taken_as_said))
         .with_state(app)
 }
 
 /// Relative, so that it leads to the right place below whatever path a proxy has put us.
 async fn incident(Path(id): Path<i64>) -> Redirect {
     Redirect::to(&format!("../incidents/{id}"))
+}
+
+/// What is for signed-in people stays in no cache, unless an answer says otherwise itself, as pictures do.
+async fn kept_by_nobody(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// No browser guesses what an answer is: some of them hold what devices sent.
+async fn taken_as_said(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .entry(header::X_CONTENT_TYPE_OPTIONS)
+        .or_insert(HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// What the framework says of a request it could not read, in the shape of our own errors.

@@ -131,7 +131,7 @@ async fn a_mistake_is_shown_in_its_place_and_then_put_right() {
         &[
             "POST https://hooks.example.com/***",
             "x-key: ***",
-            "webhook-signature: v1,***",
+            "webhook-signature: ***",
             "\"best_country\":\"US\"",
         ],
     );
@@ -177,6 +177,21 @@ async fn stored_events_are_offered_and_errors_lead_here() {
             r#"value="bad"><span><b><boiler></b> thermal.qo"#,
         ],
     );
+    // What a link brings along is shown, and run only when somebody asks for it.
+    let (_, page) = browser
+        .get("/rules/try?expression=%22mean%22%20%26%20%22time%22")
+        .await;
+    holds(
+        &page,
+        &[
+            "\"mean\" & \"time\"",
+            "Nothing was tried yet",
+            "Choose a stored event",
+        ],
+    );
+    assert!(!page.contains("meantime"));
+    let (_, page) = browser.post(&[("expression", "\"mean\" & \"time\"")]).await;
+    holds(&page, &["meantime"]);
     // What the rule looks at comes first, and a search finds what it does not.
     let (_, page) = browser.get("/rules/try?rule=hot&device=DEV:2").await;
     holds(&page, &[r#"value="other""#, "not looked at"]);

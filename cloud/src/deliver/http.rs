@@ -135,7 +135,11 @@ impl Http {
         headers.extend(
             signed
                 .into_iter()
-                .map(|(name, value)| (name.to_owned(), value)),
+                // Shown, it would be a signature for whatever somebody likes to have signed.
+                .map(|(name, value)| match name {
+                    "webhook-signature" => (name.to_owned(), HIDDEN.to_owned()),
+                    _ => (name.to_owned(), value),
+                }),
         );
         Preview {
             method: "POST".to_owned(),

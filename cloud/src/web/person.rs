@@ -167,7 +167,9 @@ impl<S: Sync> FromRequestParts<S> for Place {
 }
 
 fn place(peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
-    let private = match peer? {
+    // A socket that listens for both kinds of addresses sees IPv4 as `::ffff:10.0.0.1`.
+    let peer = peer?.to_canonical();
+    let private = match peer {
         IpAddr::V4(address) => address.is_private() || address.is_loopback(),
         IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
     };
@@ -176,6 +178,32 @@ fn place(peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
         .iter()
         .next_back()
         .filter(|_| private)
-        .and_then(|list| list.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
-    forwarded.or(peer)
+        .and_then(|list| list.to_str().ok()?.rsplit(',').next()?.trim().parse().ok())
+        .map(|address: IpAddr| address.to_canonical());
+    Some(forwarded.unwrap_or(peer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_proxy_in_a_private_network_says_who_it_speaks_for() {
+        let check = |peer: &str, expected: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", "192.0.2.1, 192.0.2.2".parse().unwrap());
+            let address = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+            assert_eq!(place(address(peer), &headers), address(expected), "{peer}");
+        };
+        check("10.0.0.1", "192.0.2.2");
+        check("::ffff:10.0.0.1", "192.0.2.2");
+        check("127.0.0.1", "192.0.2.2");
+        check("::ffff:127.0.0.1", "192.0.2.2");
+        check("::1", "192.0.2.2");
+        check("fd00::1", "192.0.2.2");
+        check("198.51.100.1", "198.51.100.1");
+        check("::ffff:198.51.100.1", "198.51.100.1");
+        check("2001:db8::1", "2001:db8::1");
+        assert_eq!(place(None, &HeaderMap::new()), None);
+    }
 }

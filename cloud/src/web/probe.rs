@@ -17,11 +17,20 @@ pub async fn alive() -> &'static str {
 
 /// Events can be stored.
 pub async fn ready(State(app): State<App>) -> Result<&'static str, Error> {
-    let probe = sqlx::query_scalar!("SELECT 1 AS \"one!\"").fetch_one(&app.pool);
-    match tokio::time::timeout(Duration::from_secs(2), probe).await {
-        Ok(Ok(_)) => Ok("ready\n"),
-        _ => Err(Error::Unavailable("the database cannot be reached".into())),
+    if answers(&app).await {
+        Ok("ready\n")
+    } else {
+        Err(Error::Unavailable("the database cannot be reached".into()))
     }
+}
+
+/// Whether the database answers now.
+pub async fn answers(app: &App) -> bool {
+    let probe = sqlx::query_scalar!("SELECT 1 AS \"one!\"").fetch_one(&app.pool);
+    matches!(
+        tokio::time::timeout(Duration::from_secs(2), probe).await,
+        Ok(Ok(_))
+    )
 }
 
 pub async fn metrics(State(app): State<App>) -> Response {

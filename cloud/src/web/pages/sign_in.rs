@@ -61,8 +61,14 @@ pub struct Credentials {
 pub async fn sign_in(
     State(app): State<App>,
     Place(place): Place,
+    headers: HeaderMap,
     Form(credentials): Form<Credentials>,
 ) -> Result<Response, Error> {
+    if from_another_site(&headers) {
+        return Err(Error::Forbidden(
+            "this form was sent by another site; open the page here and sign in there",
+        ));
+    }
     let next = local(credentials.next);
     let name = credentials.name.trim();
     let refused = |status, problem: String| {
@@ -153,10 +159,20 @@ fn is_https(app: &App) -> bool {
     url.is_some_and(|url| url.scheme() == "https")
 }
 
+/// Whether the browser says that another site made it post this. There is no session yet whose token the form could
+/// carry, and nobody is to be signed in as somebody else without noticing.
+fn from_another_site(headers: &HeaderMap) -> bool {
+    headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site == "cross-site")
+}
+
 /// A path of ours, whatever a link says: nobody is sent elsewhere after signing in.
 fn local(next: Option<String>) -> String {
     let ours = |path: &String| {
-        path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\r', '\n', '\t'])
+        path.starts_with('/')
+            && !path.starts_with("//")
+            && !path.contains(|letter: char| letter == '\\' || letter.is_control())
     };
     next.filter(ours).unwrap_or_else(|| "/".to_owned())
 }
@@ -174,6 +190,9 @@ mod tests {
         check("https://evil.example/", "/");
         check("", "/");
         check("/a\r\nSet-Cookie: x", "/");
+        check("/a\0", "/");
+        check("/a\u{7f}", "/");
+        check("/a\u{85}", "/");
         assert_eq!(local(None), "/");
     }
 }

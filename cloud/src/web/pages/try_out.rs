@@ -159,7 +159,8 @@ struct Offer {
     taken: bool,
 }
 
-/// `GET /rules/try`: as configured, on the latest event.
+/// `GET /rules/try`: as configured, on the latest event. What a link brings along to be tried is only put into the form:
+/// following a link runs nothing of somebody else's.
 pub async fn chosen(
     State(app): State<App>,
     person: Person,
@@ -167,8 +168,14 @@ pub async fn chosen(
     Query(fields): Query<Fields>,
 ) -> Result<Response, Error> {
     // The script that keeps pages up to date looks at the bar alone here.
-    let idle = headers.contains_key("x-live");
-    shown(&app, person, fields, false, idle).await
+    let wanted = if headers.contains_key("x-live") {
+        Wanted::Bar
+    } else if brings_along(&fields) {
+        Wanted::Form
+    } else {
+        Wanted::Whole
+    };
+    shown(&app, person, fields, wanted).await
 }
 
 /// `POST /rules/try`: as edited.
@@ -178,15 +185,41 @@ pub async fn tried(
     headers: HeaderMap,
     Form(fields): Form<Fields>,
 ) -> Result<Response, Error> {
-    shown(&app, person, fields, headers.contains_key("x-part"), false).await
+    let wanted = if headers.contains_key("x-part") {
+        Wanted::Result
+    } else {
+        Wanted::Whole
+    };
+    shown(&app, person, fields, wanted).await
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Whole,
+    /// The result alone.
+    Result,
+    /// The bar alone.
+    Bar,
+    /// The form, with nothing tried.
+    Form,
+}
+
+/// Whether an address brings something to run along.
+fn brings_along(fields: &Fields) -> bool {
+    let brought = [&fields.expression, &fields.message];
+    fields.of.is_none()
+        && brought
+            .into_iter()
+            .flatten()
+            .any(|text| !text.trim().is_empty())
 }
 
 async fn shown(
     app: &App,
     person: Person,
     fields: Fields,
-    part: bool,
-    idle: bool,
+    wants: Wanted,
 ) -> Result<Response, Error> {
     let which = Which::of(&fields);
     let mut subject = which.subject(&app.config)?;
@@ -206,7 +239,7 @@ async fn shown(
     }
     let device = fields.device.unwrap_or_default();
     let scope = subject.scope();
-    let offers = if part || idle {
+    let offers = if matches!(wants, Wanted::Result | Wanted::Bar) {
         Vec::new()
     } else {
         offers(&app.pool, device.trim(), scope.as_ref()).await?
@@ -226,17 +259,20 @@ async fn shown(
         },
         None => (typed.unwrap_or_else(example), None),
     };
-    let result = if idle {
-        Shown::default()
-    } else {
-        Shown {
+    let result = match wants {
+        Wanted::Bar => Shown::default(),
+        Wanted::Form => Shown {
+            problem: Some("Nothing was tried yet: the expression came with the link. Read it, then press Try it.".into()),
+            ..told(&subject)
+        },
+        Wanted::Whole | Wanted::Result => Shown {
             file: original.filter(|source| is_file(source)),
             by_default: !matches!(which, Which::Series | Which::Expression)
                 && super::rules::by_default(&app.config),
             ..result(app, &subject, &event, stored_at).await
-        }
+        },
     };
-    if part {
+    if wants == Wanted::Result {
         return page(StatusCode::OK, &Part { result });
     }
     let choices = choices(&app.config)
@@ -272,18 +308,23 @@ fn choices(config: &Config) -> Vec<Which> {
         .collect()
 }
 
+/// What there is to say before anything is tried.
+fn told(subject: &Subject) -> Shown {
+    Shown {
+        snippet: snippet(subject),
+        bare: subject.text().is_none(),
+        untouched: matches!(subject, Subject::Route(route) if route.transform.is_none()),
+        ..Shown::default()
+    }
+}
+
 async fn result(
     app: &App,
     subject: &Subject,
     event: &str,
     stored_at: Option<DateTime<Utc>>,
 ) -> Shown {
-    let told = Shown {
-        snippet: snippet(subject),
-        bare: subject.text().is_none(),
-        untouched: matches!(subject, Subject::Route(route) if route.transform.is_none()),
-        ..Shown::default()
-    };
+    let told = told(subject);
     let event: Value = match serde_json::from_str(event) {
         Ok(event) => event,
         Err(error) => {
