@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgPool};
+use sqlx::{ConnectOptions, Connection, PgPool, Postgres, Transaction};
 
 use crate::config;
 
@@ -36,6 +36,15 @@ pub async fn open(config: &config::Database) -> anyhow::Result<Database> {
         .await
         .context("migrating the database")?;
     Ok(database)
+}
+
+/// A transaction for what may rightly take long, such as processing a year again.
+pub async fn unhurried(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query("SET LOCAL statement_timeout = 0")
+        .execute(&mut *transaction)
+        .await?;
+    Ok(transaction)
 }
 
 /// Takes as long as it takes, with waiting for another service that migrates.
@@ -151,7 +160,7 @@ async fn pool(config: &config::Database, options: PgConnectOptions) -> sqlx::Res
 }
 
 /// A statement that takes longer has gone wrong, and would hold its connection and its locks for ever. Everything of ours
-/// works in pieces of seconds, downloads and replays too; this is what a busy disk may make of one.
+/// works in pieces of seconds, downloads too; this is what a busy disk may make of one. What is larger is `unhurried`.
 const LONGEST_STATEMENT: &str = "5min";
 /// How long the first connection may take.
 const FIRST_CONNECTION: Duration = Duration::from_secs(10);

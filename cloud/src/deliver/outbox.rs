@@ -12,6 +12,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::destination::Outbound;
+use crate::database;
 use crate::process::Taken;
 use crate::process::route::Routed;
 
@@ -331,6 +332,7 @@ pub enum Replay {
 /// Makes deliveries due again, with their attempts kept and a new allowance of tries. Returns how many.
 pub async fn replay(pool: &PgPool, choice: &Replay, now: DateTime<Utc>) -> sqlx::Result<u64> {
     // Two statements, so that each goes by its index: there are many deliveries, and most of them arrived.
+    let mut transaction = database::unhurried(pool).await?;
     let done = match choice {
         Replay::One(id) => {
             sqlx::query!(
@@ -341,7 +343,7 @@ pub async fn replay(pool: &PgPool, choice: &Replay, now: DateTime<Utc>) -> sqlx:
                 id,
                 now
             )
-            .execute(pool)
+            .execute(&mut *transaction)
             .await?
         }
         Replay::Dead {
@@ -362,10 +364,11 @@ pub async fn replay(pool: &PgPool, choice: &Replay, now: DateTime<Utc>) -> sqlx:
                 now,
                 WITHDRAWN
             )
-            .execute(pool)
+            .execute(&mut *transaction)
             .await?
         }
     };
+    transaction.commit().await?;
     Ok(done.rows_affected())
 }
 

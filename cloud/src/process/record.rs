@@ -12,6 +12,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::transform::TransformError;
 use super::{Effects, Taken, rollup};
+use crate::database;
 use crate::receive::event::number;
 
 /// How many shards one transaction may hold, of the 64 there are: enough for full batches, and some left for others.
@@ -379,6 +380,7 @@ pub async fn set_aside(
 /// Puts stored events back into the queue; what they already led to stays as it is. Returns how many.
 pub async fn replay(pool: &PgPool, choice: &Replay, now: DateTime<Utc>) -> sqlx::Result<u64> {
     // Three statements, so that each goes by its index.
+    let mut transaction = database::unhurried(pool).await?;
     let done = match choice {
         Replay::Event(uid) => {
             sqlx::query!(
@@ -388,7 +390,7 @@ pub async fn replay(pool: &PgPool, choice: &Replay, now: DateTime<Utc>) -> sqlx:
                 uid,
                 now
             )
-            .execute(pool)
+            .execute(&mut *transaction)
             .await?
         }
         Replay::Window { from, to } => {
@@ -400,7 +402,7 @@ pub async fn replay(pool: &PgPool, choice: &Replay, now: DateTime<Utc>) -> sqlx:
                 to,
                 now
             )
-            .execute(pool)
+            .execute(&mut *transaction)
             .await?
         }
         Replay::Errors { part } => {
@@ -413,10 +415,11 @@ pub async fn replay(pool: &PgPool, choice: &Replay, now: DateTime<Utc>) -> sqlx:
                 part.as_deref(),
                 now
             )
-            .execute(pool)
+            .execute(&mut *transaction)
             .await?
         }
     };
+    transaction.commit().await?;
     Ok(done.rows_affected())
 }
 
