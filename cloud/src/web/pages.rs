@@ -33,10 +33,12 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 use serde_json::Value;
 use sqlx::PgPool;
 use url::form_urlencoded;
 
+use super::given::optional;
 use super::person::Person;
 use crate::config::SILENT;
 use crate::error::Error;
@@ -170,6 +172,25 @@ pub fn number(value: &f64) -> String {
 /// Whether incidents of this rule are silences of a station, whose numbers are hours. Templates hand over references.
 pub fn is_silence(rule: &str) -> bool {
     rule == SILENT
+}
+
+/// Words of an address with what a page says to them.
+pub type Sentences = &'static [(&'static str, &'static str)];
+
+/// What was done just before. Nothing of the address is shown, so that nobody can make it say something.
+#[derive(Debug, Default, Deserialize)]
+pub struct Told {
+    #[serde(default, deserialize_with = "optional")]
+    done: Option<String>,
+}
+
+impl Told {
+    pub fn sentence(&self, known: Sentences) -> Option<&'static str> {
+        let done = self.done.as_deref()?;
+        let mut known = known.iter();
+        let (_, sentence) = known.find(|(word, _)| *word == done)?;
+        Some(sentence)
+    }
 }
 
 /// An address of ours with its query; what has no value is left out.

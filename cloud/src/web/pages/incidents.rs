@@ -18,7 +18,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use sqlx::PgPool;
 
-use super::{Nav, address, lasting, page};
+use super::{Nav, Sentences, Told, address, lasting, page};
 use crate::App;
 use crate::error::Error;
 use crate::process::silence::{self, Matcher};
@@ -88,26 +88,14 @@ struct Station {
     name: String,
 }
 
-/// What was done just before.
-#[derive(Debug, Default, Deserialize)]
-pub struct Told {
-    #[serde(default, deserialize_with = "optional")]
-    done: Option<String>,
-}
-
-impl Told {
-    /// Nothing of the address is shown, so that nobody can make it say something.
-    fn sentence(&self) -> Option<&'static str> {
-        Some(match self.done.as_deref()? {
-            "silenced" => {
-                "Silenced. Nobody is told until it ends; what happens is recorded all the same."
-            }
-            "ended" => "The silence is ended.",
-            "not-ended" => "That silence was over already.",
-            _ => return None,
-        })
-    }
-}
+/// What can have been done just before.
+const DONE: Sentences = &[SILENCED, ENDED, NOT_ENDED];
+const SILENCED: (&str, &str) = (
+    "silenced",
+    "Silenced. Nobody is told until it ends; what happens is recorded all the same.",
+);
+const ENDED: (&str, &str) = ("ended", "The silence is ended.");
+const NOT_ENDED: (&str, &str) = ("not-ended", "That silence was over already.");
 
 pub async fn list(
     State(app): State<App>,
@@ -117,7 +105,15 @@ pub async fn list(
 ) -> Result<Response, Error> {
     incidents::check(&which)?;
     let quiet = Quiet::default();
-    show(&app, person, which, told.sentence(), quiet, StatusCode::OK).await
+    show(
+        &app,
+        person,
+        which,
+        told.sentence(DONE),
+        quiet,
+        StatusCode::OK,
+    )
+    .await
 }
 
 async fn show(

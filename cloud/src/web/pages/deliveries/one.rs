@@ -7,7 +7,6 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{Redirect, Response};
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -19,9 +18,8 @@ use crate::deliver::text_status;
 use crate::error::Error;
 use crate::web::api::deliveries::{self, Attempt, Whole};
 use crate::web::api::{self, Replay};
-use crate::web::given::optional;
 use crate::web::pages::incidents::one::story::report;
-use crate::web::pages::{Nav, page, segment};
+use crate::web::pages::{Nav, Sentences, Told, page, segment};
 use crate::web::person::Person;
 
 /// More of a body than this helps nobody on a page; the API has the rest.
@@ -71,22 +69,14 @@ impl One {
     }
 }
 
-/// What was done just before.
-#[derive(Debug, Default, Deserialize)]
-pub struct Told {
-    #[serde(default, deserialize_with = "optional")]
-    done: Option<String>,
-}
-
-impl Told {
-    fn sentence(&self) -> Option<&'static str> {
-        Some(match self.done.as_deref()? {
-            "replayed" => "It is due again, with a new allowance of tries.",
-            "waiting" => "It was waiting to be sent already.",
-            _ => return None,
-        })
-    }
-}
+/// What can have been done just before.
+const DONE: Sentences = &[
+    (
+        "replayed",
+        "It is due again, with a new allowance of tries.",
+    ),
+    ("waiting", "It was waiting to be sent already."),
+];
 
 pub async fn show(
     State(app): State<App>,
@@ -101,7 +91,7 @@ pub async fn show(
     let lane = lanes.find(|lane| lane.name() == whole.delivery.destination);
     let one = One {
         nav: Nav::of(&app.pool, person, "deliveries").await?,
-        done: told.sentence(),
+        done: told.sentence(DONE),
         next: next(&whole, lane.map(Lane::breaker_state), now),
         report: texts.values().next().map(report),
         body: cut(pretty(&whole.body)),

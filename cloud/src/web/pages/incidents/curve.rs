@@ -276,6 +276,26 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_room_is_not_written() {
+        let written = |end: i64| -> Vec<String> {
+            let points = [(at(0), 0.0), (at(end), 1.0)];
+            let curve = draw(
+                "anomaly".into(),
+                &points,
+                (at(0), at(end)),
+                &incident(),
+                None,
+            );
+            let moments = curve.expect("a curve").moments;
+            moments.into_iter().map(|(_, text, _)| text).collect()
+        };
+        assert_eq!(written(160), ["10 min after", "2 h before"]);
+        // When the opening is near the left edge, it matters more than how long before that the curve begins.
+        assert_eq!(written(1_000), ["14 h 10 min after", "opened"]);
+        assert_eq!(written(400), ["4 h 10 min after", "opened", "2 h before"]);
+    }
+
+    #[test]
     fn what_cannot_be_drawn_is_not() {
         assert_eq!(drawn(&[]), None);
         assert_eq!(drawn(&[(0, 0.5)]), None);

@@ -18,6 +18,7 @@ use sqlx::PgPool;
 
 use super::curve::{self, Curve};
 use super::quiet::Quiet;
+use super::{ENDED, NOT_ENDED, SILENCED};
 use crate::App;
 use crate::config::{Threshold, Wording};
 use crate::deliver::text_status;
@@ -27,8 +28,8 @@ use crate::process::plan::Rule;
 use crate::process::{incident, silence};
 use crate::web::api::incidents::{self, Incident};
 use crate::web::api::silences::{self, Silence};
-use crate::web::given::{self, LONGEST_REASON, LONGEST_REMARK, optional};
-use crate::web::pages::{Nav, is_silence, lasting, number, page, segment};
+use crate::web::given::{self, LONGEST_REASON, LONGEST_REMARK};
+use crate::web::pages::{Nav, Sentences, Told, is_silence, lasting, number, page, segment};
 use crate::web::person::Person;
 use story::Step;
 
@@ -168,30 +169,23 @@ impl Note {
     }
 }
 
-/// What was done just before. Nothing of the address is shown, so that nobody can make it say something.
-#[derive(Debug, Default, Deserialize)]
-pub struct Told {
-    #[serde(default, deserialize_with = "optional")]
-    done: Option<String>,
-}
-
-impl Told {
-    fn sentence(&self) -> Option<&'static str> {
-        Some(match self.done.as_deref()? {
-            "taken" => "It is yours. Reminders stop.",
-            "second" => "Somebody took it before you; that you did as well is in the timeline.",
-            "over" => "It was over already.",
-            "closed" => "Closed. A rule that is breached again opens a new incident.",
-            "noted" => "Your note is in the timeline.",
-            "silenced" => {
-                "Silenced. Nobody is told until it ends; what happens is recorded all the same."
-            }
-            "ended" => "The silence is ended.",
-            "not-ended" => "That silence was over already.",
-            _ => return None,
-        })
-    }
-}
+/// What can have been done just before.
+const DONE: Sentences = &[
+    ("taken", "It is yours. Reminders stop."),
+    (
+        "second",
+        "Somebody took it before you; that you did as well is in the timeline.",
+    ),
+    ("over", "It was over already."),
+    (
+        "closed",
+        "Closed. A rule that is breached again opens a new incident.",
+    ),
+    ("noted", "Your note is in the timeline."),
+    SILENCED,
+    ENDED,
+    NOT_ENDED,
+];
 
 pub async fn show(
     State(app): State<App>,
@@ -200,7 +194,7 @@ pub async fn show(
     Query(told): Query<Told>,
 ) -> Result<Response, Error> {
     let forms = Forms::default();
-    render(&app, person, id, told.sentence(), forms, StatusCode::OK).await
+    render(&app, person, id, told.sentence(DONE), forms, StatusCode::OK).await
 }
 
 async fn render(
