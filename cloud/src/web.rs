@@ -49,9 +49,31 @@ use crate::receive;
 const GRACE: Duration = Duration::from_secs(8);
 
 pub fn router(app: App) -> Router {
-    let gate = || middleware::from_fn_with_state(app.clone(), person::gate);
-    // Scripts, with the people token; and the scripts of our own pages.
-    let api = Router::new()
+    Router::new()
+        .merge(for_scripts(&app))
+        .merge(for_people(&app))
+        .route("/static/{name}", get(assets::asset))
+        .layer(CompressionLayer::new())
+        // Notehub, with its own token.
+        .route("/notehub", post(receive::notehub))
+        // Twilio, with its signature or a link that we signed.
+        .route("/twilio/inbound", post(sms::inbound))
+        .route("/twilio/status", post(sms::status))
+        .route("/media/{device}/{event}", get(sms::media::picture))
+        // The short way that a text gives to an incident's page.
+        .route("/i/{id}", get(incident))
+        // Probes, with none.
+        .route("/healthz", get(probe::alive))
+        .route("/readyz", get(probe::ready))
+        .route("/metrics", get(probe::metrics))
+        .fallback(async || Error::NotFound("page"))
+        .layer(middleware::map_response(taken_as_said))
+        .with_state(app)
+}
+
+/// Scripts, with the people token; and the scripts of our own pages.
+fn for_scripts(app: &App) -> Router<App> {
+    Router::new()
         .route("/api/v1/devices", get(api::devices::devices))
         .route("/api/v1/devices/{uid}/frames", get(frames::list))
         .route("/api/v1/devices/{uid}/frames/{frame}", get(frames::frame))
@@ -88,10 +110,13 @@ pub fn router(app: App) -> Router {
             get(backfill::state).post(backfill::begin),
         )
         .layer(middleware::map_response(told_in_json))
-        .layer(gate())
-        .layer(middleware::map_response(kept_by_nobody));
-    // People, who are asked to sign in.
-    let pages = Router::new()
+        .layer(middleware::from_fn_with_state(app.clone(), person::gate))
+        .layer(middleware::map_response(kept_by_nobody))
+}
+
+/// People, who are asked to sign in.
+fn for_people(app: &App) -> Router<App> {
+    Router::new()
         .route("/", get(pages::overview::overview))
         .route("/incidents", get(pages::incidents::list))
         .route("/incidents/{id}", get(pages::incidents::one::show))
@@ -131,31 +156,11 @@ pub fn router(app: App) -> Router {
         )
         .route("/api/docs", get(pages::docs::docs))
         .route("/sign-out", post(pages::sign_in::sign_out))
-        .layer(gate())
+        .layer(middleware::from_fn_with_state(app.clone(), person::gate))
         .route("/sign-in", get(pages::sign_in::form))
         .route("/sign-in", post(pages::sign_in::sign_in))
         .layer(middleware::map_response(told_in_json))
-        .layer(middleware::from_fn(pages::shown_as_page));
-    Router::new()
-        .merge(api)
-        .merge(pages)
-        .route("/static/{name}", get(assets::asset))
-        .layer(CompressionLayer::new())
-        // Notehub, with its own token.
-        .route("/notehub", post(receive::notehub))
-        // Twilio, with its signature or a link that we signed.
-        .route("/twilio/inbound", post(sms::inbound))
-        .route("/twilio/status", post(sms::status))
-        .route("/media/{device}/{event}", get(sms::media::picture))
-        // The short way that a text gives to an incident's page.
-        .route("/i/{id}", get(incident))
-        // Probes, with none.
-        .route("/healthz", get(probe::alive))
-        .route("/readyz", get(probe::ready))
-        .route("/metrics", get(probe::metrics))
-        .fallback(async || Error::NotFound("page"))
-        .layer(middleware::map_response(taken_as_said))
-        .with_state(app)
+        .layer(middleware::from_fn(pages::shown_as_page))
 }
 
 /// Relative, so that it leads to the right place below whatever path a proxy has put us.

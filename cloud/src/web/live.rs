@@ -219,6 +219,9 @@ mod tests {
             .collect();
         assert_eq!(all.len() + ann.len(), STREAMS);
         drop((all, ann));
-        assert!(seats.0.lock().unwrap().is_empty(), "nobody is remembered");
+        assert!(
+            seats.0.lock().expect("unpoisoned").is_empty(),
+            "nobody is remembered"
+        );
     }
 }

@@ -191,8 +191,11 @@ mod tests {
     fn only_a_proxy_in_a_private_network_says_who_it_speaks_for() {
         let check = |peer: &str, expected: &str| {
             let mut headers = HeaderMap::new();
-            headers.insert("x-forwarded-for", "192.0.2.1, 192.0.2.2".parse().unwrap());
-            let address = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+            headers.insert(
+                "x-forwarded-for",
+                "192.0.2.1, 192.0.2.2".parse().expect("a header"),
+            );
+            let address = |text: &str| Some(text.parse::<IpAddr>().expect("an address"));
             assert_eq!(place(address(peer), &headers), address(expected), "{peer}");
         };
         check("10.0.0.1", "192.0.2.2");
