@@ -344,10 +344,15 @@ async fn drop_databases(options: &PgConnectOptions, names: &mpsc::Receiver<Strin
 }
 
 async fn drop_database(connection: &mut PgConnection, name: &str) {
-    let unmark = format!("ALTER DATABASE {name} IS_TEMPLATE false");
-    let _ = sqlx::query(AssertSqlSafe(unmark))
-        .execute(&mut *connection)
-        .await;
+    // Only where it is marked: one whose dropping was interrupted is not, and to alter that one ends the connection.
+    let marked = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND datistemplate)";
+    let marked = sqlx::query_scalar(marked).bind(name);
+    if marked.fetch_one(&mut *connection).await.unwrap_or(false) {
+        let unmark = format!("ALTER DATABASE {name} IS_TEMPLATE false");
+        let _ = sqlx::query(AssertSqlSafe(unmark))
+            .execute(&mut *connection)
+            .await;
+    }
     let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
     let _ = sqlx::query(AssertSqlSafe(statement))
         .execute(connection)
