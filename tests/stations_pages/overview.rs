@@ -94,6 +94,33 @@ async fn the_verdict_and_the_order_say_what_is_pressing() {
     assert!(html.contains("taken by &#60;Ann&#62;"), "{html}");
 }
 
+/// Nobody watches for silence here, as with a station whose only note came years late: nothing bad is known of it.
+#[tokio::test]
+async fn nobody_says_of_a_station_that_is_not_heard_that_it_is_normal() {
+    let app = TestApp::new().await;
+    app.take(&thermal("last", "dev:1", app.now(), 0.1)).await;
+    app.settle().await;
+    app.clock.advance(TimeDelta::days(7));
+    app.take(&thermal("fresh", "dev:2", app.now(), 0.1)).await;
+    app.settle().await;
+    let html = page(&app, "/").await;
+    assert!(
+        html.contains("2 stations, 2 normal") || html.contains("2 stations, all normal"),
+        "{html}"
+    );
+    app.clock.advance(TimeDelta::minutes(1));
+    let html = page(&app, "/").await;
+    assert!(
+        html.contains("2 stations, 1 normal, 1 not heard for a week"),
+        "{html}"
+    );
+    assert!(html.contains(r#"<span class="state unheard">"#), "{html}");
+    assert_eq!(names(&page(&app, "/?state=unheard").await), ["dev:1"]);
+    let station = page(&app, "/stations/dev:1").await;
+    assert!(station.contains("unheard"), "{station}");
+    app.finish().await;
+}
+
 #[tokio::test]
 async fn a_card_tells_scores_picture_power_and_signal() {
     let app = TestApp::new().await;

@@ -4,7 +4,7 @@
 //! form, so they work without any script. `fleet` has the queries, `spark` draws the small curves (pure).
 
 /// The queries.
-mod fleet;
+pub mod fleet;
 /// Small curves (pure).
 mod spark;
 
@@ -95,9 +95,9 @@ pub async fn overview(
     let number = search.page.unwrap_or(1).clamp(1, 1_000_000);
     let (nav, (all, matching), dead, found) = tokio::try_join!(
         Nav::of(&app.pool, person, "overview"),
-        fleet::counts(&app.pool, wanted.text),
+        fleet::counts(&app.pool, wanted.text, now),
         fleet::dead(&app.pool),
-        fleet::page(&app.pool, &wanted, (number - 1) * PAGE, PAGE),
+        fleet::page(&app.pool, &wanted, (number - 1) * PAGE, PAGE, now),
     )?;
     let shown = state.map_or(matching.all(), |state| matching.of(state));
     let dense = all.all() > PAGE;
@@ -238,7 +238,14 @@ impl Overview {
     /// What to choose from: the word of the state, empty for all, what people read, and how many there are.
     fn choices(&self) -> Vec<(&'static str, &'static str, i64)> {
         let mut choices = vec![("", "All", self.matching.all())];
-        let labels = ["Firing", "Silent", "Recovering", "Pending", "Normal"];
+        let labels = [
+            "Firing",
+            "Silent",
+            "Recovering",
+            "Pending",
+            "Not heard",
+            "Normal",
+        ];
         let states = fleet::STATES.iter().zip(labels);
         choices.extend(states.map(|(state, label)| (*state, label, self.matching.of(state))));
         choices.retain(|(state, _, count)| {

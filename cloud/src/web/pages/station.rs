@@ -75,7 +75,7 @@ pub async fn station(
     Query(view): Query<View>,
 ) -> Result<Response, Error> {
     let now = app.clock.now();
-    let device = facts::device(&app.pool, &uid)
+    let device = facts::device(&app.pool, &uid, app.clock.now())
         .await?
         .ok_or(Error::NotFound("station"))?;
     let latest = read::latest(&app.pool, &uid).await?;

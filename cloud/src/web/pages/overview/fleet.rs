@@ -8,8 +8,23 @@ use sqlx::PgPool;
 use crate::receive::event::number;
 use crate::web::series::shape;
 
-/// As `station_states` has them, the most pressing first.
-pub const STATES: [&str; 5] = ["firing", "silent", "recovering", "pending", "normal"];
+/// As `station_states` has them, the most pressing first; and `unheard`, of which nothing bad is known and nothing at all
+/// was heard for long: nobody can say that it is normal.
+pub const STATES: [&str; 6] = [
+    "firing",
+    "silent",
+    "recovering",
+    "pending",
+    "unheard",
+    "normal",
+];
+/// Long after `watch` would have told of a silence, if it expected anything of the station.
+const UNHEARD: TimeDelta = TimeDelta::days(7);
+
+/// A station that was last seen before this, and is in no other state, is unheard.
+pub fn unheard_before(now: DateTime<Utc>) -> DateTime<Utc> {
+    now - UNHEARD
+}
 
 /// How many stations are in which state.
 #[derive(Debug, Default)]
@@ -18,6 +33,7 @@ pub struct Counts {
     pub silent: i64,
     pub recovering: i64,
     pub pending: i64,
+    pub unheard: i64,
     pub normal: i64,
 }
 
@@ -32,6 +48,7 @@ impl Counts {
             "silent" => self.silent,
             "recovering" => self.recovering,
             "pending" => self.pending,
+            "unheard" => self.unheard,
             "normal" => self.normal,
             _ => 0,
         }
@@ -47,12 +64,17 @@ pub struct Wanted<'a> {
 }
 
 /// Of all stations, and of those that the search finds.
-pub async fn counts(pool: &PgPool, text: &str) -> sqlx::Result<(Counts, Counts)> {
+pub async fn counts(
+    pool: &PgPool,
+    text: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<(Counts, Counts)> {
     let rows = sqlx::query!(
-        r#"SELECT s.state AS "state!", count(*) AS "total!",
+        r#"SELECT CASE WHEN s.state = 'normal' AND d.last_seen < $2 THEN 'unheard' ELSE s.state END AS "state!", count(*) AS "total!",
                   count(*) FILTER (WHERE $1 = '' OR position(lower($1) IN lower(concat_ws(' ', d.serial_number, d.uid, d.best_location, array_to_string(d.fleets, ' ')))) > 0) AS "matching!"
-             FROM devices AS d JOIN station_states AS s ON s.device = d.uid GROUP BY s.state"#,
-        text
+             FROM devices AS d JOIN station_states AS s ON s.device = d.uid GROUP BY 1"#,
+        text,
+        unheard_before(now)
     )
     .fetch_all(pool)
     .await?;
@@ -65,6 +87,7 @@ pub async fn counts(pool: &PgPool, text: &str) -> sqlx::Result<(Counts, Counts)>
         silent: of("silent", matching),
         recovering: of("recovering", matching),
         pending: of("pending", matching),
+        unheard: of("unheard", matching),
         normal: of("normal", matching),
     };
     Ok((counts(false), counts(true)))
@@ -132,6 +155,7 @@ pub async fn page(
     wanted: &Wanted<'_>,
     skip: i64,
     most: i64,
+    now: DateTime<Utc>,
 ) -> sqlx::Result<Vec<Found>> {
     sqlx::query_as!(
         Found,
@@ -139,8 +163,11 @@ pub async fn page(
                   d.state AS "state!", d.silent AS "silent!", d.acknowledged_by, m.value AS "anomaly?", r.raw -> 'body' AS body,
                   f.event_uid AS "event_uid?", f.max_c AS "frame_max?"
              FROM (SELECT d.*, s.state, s.silent, s.acknowledged_by,
-                          array_position('{firing,silent,recovering,pending,normal}', s.state) AS rank, coalesce(d.serial_number, d.uid) AS name
-                     FROM devices AS d JOIN station_states AS s ON s.device = d.uid
+                          array_position('{firing,silent,recovering,pending,unheard,normal}', s.state) AS rank, coalesce(d.serial_number, d.uid) AS name
+                     FROM devices AS d
+                     JOIN (SELECT t.device, t.silent, t.acknowledged_by,
+                                  CASE WHEN t.state = 'normal' AND u.last_seen < $5 THEN 'unheard' ELSE t.state END AS state
+                             FROM station_states AS t JOIN devices AS u ON u.uid = t.device) AS s ON s.device = d.uid
                     WHERE ($1 = '' OR position(lower($1) IN lower(concat_ws(' ', d.serial_number, d.uid, d.best_location, array_to_string(d.fleets, ' ')))) > 0)
                       AND ($2::text IS NULL OR s.state = $2)
                     ORDER BY rank, name, d.uid LIMIT $3 OFFSET $4) AS d
@@ -151,7 +178,8 @@ pub async fn page(
         wanted.text,
         wanted.state,
         most,
-        skip
+        skip,
+        unheard_before(now)
     )
     .fetch_all(pool)
     .await

@@ -38,7 +38,7 @@ pub async fn list(
     Path(device): Path<String>,
     Query(before): Query<Before>,
 ) -> Result<Response, Error> {
-    let known = facts::device(&app.pool, &device)
+    let known = facts::device(&app.pool, &device, app.clock.now())
         .await?
         .ok_or(Error::NotFound("station"))?;
     let before = before.at.zip(before.uid);
@@ -79,7 +79,7 @@ pub async fn event(
     person: Person,
     Path((device, event)): Path<(String, String)>,
 ) -> Result<Response, Error> {
-    let known = facts::device(&app.pool, &device)
+    let known = facts::device(&app.pool, &device, app.clock.now())
         .await?
         .ok_or(Error::NotFound("station"))?;
     let story = api::events::story(&app.pool, &event).await?;

@@ -9,6 +9,7 @@ use sqlx::PgPool;
 use super::range::Range;
 use crate::receive::event::number;
 use crate::web::frames;
+use crate::web::pages::overview::fleet::unheard_before;
 use crate::web::series::read::Station;
 
 /// Pictures in the strip.
@@ -55,14 +56,15 @@ impl Device {
     }
 }
 
-pub async fn device(pool: &PgPool, uid: &str) -> sqlx::Result<Option<Device>> {
+pub async fn device(pool: &PgPool, uid: &str, now: DateTime<Utc>) -> sqlx::Result<Option<Device>> {
     sqlx::query_as!(
         Device,
         r#"SELECT d.uid, d.serial_number, d.product, d.fleets, d.first_seen, d.last_seen, d.best_lat, d.best_lon, d.best_location,
                   d.best_timezone, d.voltage, d.voltage_at, d.bars, d.rssi, d.signal_at,
-                  s.state AS "state!", s.silent AS "silent!", s.acknowledged_by
+                  CASE WHEN s.state = 'normal' AND d.last_seen < $2 THEN 'unheard' ELSE s.state END AS "state!", s.silent AS "silent!", s.acknowledged_by
              FROM devices AS d JOIN station_states AS s ON s.device = d.uid WHERE d.uid = $1"#,
-        uid
+        uid,
+        unheard_before(now)
     )
     .fetch_optional(pool)
     .await
