@@ -76,6 +76,8 @@ const PARTS: &str = "INSERT INTO frame_parts (device, boot, seq, file, part, at,
 #[tokio::test]
 async fn each_kind_of_rows_goes_when_its_time_has_come() {
     let app = TestApp::with("").await;
+    // Numbers are counted from the first time that somebody asks for them, or from when the program starts.
+    app.get("/metrics").await;
     let now = app.now();
     // Three stations, of which one glows for a while and one still does.
     for minute in 0..6 {

@@ -157,6 +157,8 @@ impl Retention {
                 metrics::counter!("cloud_retention_failures_total", "table" => table).increment(1);
                 sweep.failures += 1;
                 if sweep.failures < MOST_FAILURES {
+                    // As above: the next tick must not find the row held by this one.
+                    transaction.rollback().await?;
                     return Err(error);
                 }
                 // All kinds that come after it would wait for ever.
