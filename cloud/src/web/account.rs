@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use argon2::password_hash::SaltString;
@@ -27,6 +27,10 @@ const COMPARED_AT_ONCE: usize = 2;
 /// Places that tried before are forgotten when there are more than this.
 const PLACES: usize = 10_000;
 
+/// Compared with when nobody has the name, so that the answer takes as long. Made when it is first needed: a start need not
+/// wait for it.
+static NOBODY: LazyLock<SecretString> = LazyLock::new(|| hash("nobody").unwrap_or_default().into());
+
 pub type CredentialDigest = [u8; 32];
 
 /// Somebody whose credential was right.
@@ -41,8 +45,6 @@ pub struct Accounts {
     people: Tokens,
     people_account: Option<Account>,
     users: Vec<(Account, SecretString)>,
-    /// Compared with when nobody has the name, so that the answer takes as long.
-    nobody: SecretString,
     compare: Arc<Semaphore>,
     tries: DefaultKeyedRateLimiter<String>,
 }
@@ -66,7 +68,6 @@ impl Accounts {
             people: Tokens::new(&config.access.people_token),
             people_account,
             users: users.collect(),
-            nobody: hash("nobody").unwrap_or_default().into(),
             compare: Arc::new(Semaphore::new(COMPARED_AT_ONCE)),
             tries: RateLimiter::keyed(
                 Quota::with_period(TRY_AGAIN)
@@ -88,11 +89,12 @@ impl Accounts {
 
     pub async fn by_password(&self, name: &str, password: &str) -> Option<Account> {
         let user = self.users.iter().find(|(account, _)| account.name == name);
-        let hash = user.map_or(&self.nobody, |(_, hash)| hash).clone();
+        let hash = user.map(|(_, hash)| hash.clone());
         let password = SecretString::from(password.to_owned());
         let permit = self.compare.clone().acquire_owned().await.ok()?;
         let right = tokio::task::spawn_blocking(move || {
             let _permit = permit;
+            let hash = hash.as_ref().unwrap_or(&NOBODY);
             verify(password.expose_secret(), hash.expose_secret())
         });
         let right = right.await.unwrap_or(false);

@@ -369,6 +369,10 @@ pub struct Done {
     status: &'static str,
 }
 
+fn done(incident: i64, status: &'static str) -> Json<Done> {
+    Json(Done { incident, status })
+}
+
 /// Acknowledge an incident
 ///
 /// Reminders and escalation stop for as long as it lasts. The people token needs `by`; who has a name of their own signs with that.
@@ -385,11 +389,7 @@ pub async fn acknowledge(
     let actor = signer(&person, signed.by.as_deref())?;
     if incident::acknowledge(&app.pool, id, &actor, app.clock.now()).await? {
         tracing::info!(incident.id = id, by = actor.name, "incident acknowledged");
-        let status = "acknowledged";
-        Ok(Json(Done {
-            incident: id,
-            status,
-        }))
+        Ok(done(id, "acknowledged"))
     } else {
         Err(Error::NotFound("open incident"))
     }
@@ -419,11 +419,7 @@ pub async fn note(
     let actor = signer(&person, remark.by.as_deref())?;
     let text = given::text(&remark.text, given::LONGEST_REMARK).map_err(named("text"))?;
     if incident::remark(&app.pool, id, &text, &actor, app.clock.now()).await? {
-        let status = "noted";
-        Ok(Json(Done {
-            incident: id,
-            status,
-        }))
+        Ok(done(id, "noted"))
     } else {
         Err(Error::NotFound("incident"))
     }
@@ -487,11 +483,7 @@ pub async fn close(
     let actor = signer(&person, closing.by.as_deref())?;
     let reason = given::text(&closing.reason, given::LONGEST_REASON).map_err(named("reason"))?;
     if incident::close(&app.pool, id, &reason, &actor, app.clock.now()).await? {
-        let status = "closed";
-        Ok(Json(Done {
-            incident: id,
-            status,
-        }))
+        Ok(done(id, "closed"))
     } else {
         Err(Error::NotFound("open incident"))
     }
